@@ -1,0 +1,1 @@
+"""The napari plugin of thymusimg. It holds no science: every button is one call of the engine."""

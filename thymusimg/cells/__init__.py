@@ -1,0 +1,1 @@
+"""Human CD45+ cells: found, gated, placed in their compartments."""

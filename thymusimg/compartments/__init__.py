@@ -1,0 +1,1 @@
+"""Cortex, medulla, indeterminate tissue, cysts, other tissue and artefacts."""

@@ -1,0 +1,1 @@
+"""Synthetic sections with a known answer. They prove code, not biology."""

@@ -1,0 +1,1 @@
+"""One HTML file that a reader opens anywhere."""

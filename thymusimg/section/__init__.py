@@ -1,0 +1,1 @@
+"""What is on the slide: lazy images, sections, tiles and the store of results."""
