@@ -14,7 +14,7 @@ from thymusimg._version import __version__
 if TYPE_CHECKING:
     from thymusimg.pipeline import SectionResult, analyse_section
     from thymusimg.section.model import Section
-    from thymusimg.section.open import open_section
+    from thymusimg.channels.open import open_section
     from thymusimg.settings import Settings
 
 _HOMES = {
@@ -22,7 +22,7 @@ _HOMES = {
     "SectionResult": "thymusimg.pipeline",
     "Settings": "thymusimg.settings",
     "analyse_section": "thymusimg.pipeline",
-    "open_section": "thymusimg.section.open",
+    "open_section": "thymusimg.channels.open",
 }
 
 __all__ = ["Section", "SectionResult", "Settings", "__version__", "analyse_section", "open_section"]
