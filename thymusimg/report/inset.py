@@ -21,13 +21,13 @@ PANEL_PX = 528
 MAX_CROP_PX = 1600
 """A crop is never read larger than this, whatever the pixel size: memory stays bounded."""
 NEAR_JUNCTION_UM = 100.0
-_OUTLINE: Colour = (255, 190, 40)
-_JUNCTION: Colour = (250, 240, 90)
+_OUTLINE: Colour = (255, 150, 0)
+_JUNCTION: Colour = (90, 200, 255)
 _STAINS: dict[str, Colour] = {"cd45": (255, 38, 38), "k14": (64, 110, 255), "k8": (30, 205, 60)}
 
 
 def draw_inset(
-    section: Section, cells: Cells | None, compartments: Compartments, *, size_um: float = 160.0
+    section: Section, cells: Cells | None, compartments: Compartments, *, size_um: float = 130.0
 ) -> RGB | None:
     """Draw a full-resolution crop three times: all stains, CD45 alone, CD45 with the cells outlined.
 
@@ -59,13 +59,15 @@ def draw_inset(
     stains = cv2.resize(np.clip(np.rint(composite), 0, 255).astype(np.uint8), size, interpolation=how)
     grey = cv2.resize(np.rint(shown["cd45"] * 255).astype(np.uint8), size, interpolation=how)
     plain = np.repeat(grey[..., None], 3, axis=2)
-    outlined = plain.copy()
+    outlined = (plain * 0.6).astype(np.uint8)
     _draw_cells(outlined, cells.masks.paint(window), size)
     _draw_junction(outlined, section, compartments, window, scale)
-    panels = [stains, plain, outlined]
-    for panel, words in zip(panels, ("all stains", "CD45", "CD45, cells outlined"), strict=True):
-        _caption(panel, words)
-    gap = np.full((size[1], 8, 3), 14, np.uint8)
+    panels = [
+        _captioned(stains, "all stains, full resolution"),
+        _captioned(plain, "CD45 as recorded"),
+        _captioned(outlined, "CD45 with the cells found"),
+    ]
+    gap = np.full((panels[0].shape[0], 8, 3), 14, np.uint8)
     row = np.hstack([panels[0], gap, panels[1], gap, panels[2]])
     legend = [("cell", _OUTLINE), ("corticomedullary junction", _JUNCTION)]
     return with_footer(row, section.pixel_size_um / scale, legend)
@@ -114,6 +116,7 @@ def _draw_cells(panel: RGB, labels: npt.NDArray[np.uint32], size: tuple[int, int
     edge = np.zeros(large.shape, bool)
     edge[:, 1:] |= large[:, 1:] != large[:, :-1]
     edge[1:] |= large[1:] != large[:-1]
+    edge = cv2.dilate(edge.view(np.uint8), np.ones((2, 2), np.uint8)).view(bool)
     panel[edge] = _OUTLINE
 
 
@@ -123,6 +126,7 @@ def _draw_junction(panel: RGB, section: Section, compartments: Compartments, win
     draw_lines(panel, lines, _JUNCTION, 2, closed=False)
 
 
-def _caption(panel: RGB, words: str) -> None:
-    panel[:26] = (panel[:26] * 0.35).astype(np.uint8)
-    write_text(panel, words, (10, 18), size=0.48)
+def _captioned(panel: RGB, words: str) -> RGB:
+    header = np.full((26, panel.shape[1], 3), 14, np.uint8)
+    write_text(header, words, (8, 18), size=0.46)
+    return np.vstack([header, panel])

@@ -193,7 +193,7 @@ def _marker(role: str, markers: Mapping[str, str] | None) -> str:
 
 def _paled(composite: RGB) -> RGB:
     grey = cv2.cvtColor(composite, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    paled: RGB = np.rint(0.5 * (0.45 * composite + 0.55 * grey)).astype(np.uint8)
+    paled: RGB = np.rint(0.55 * (0.25 * composite + 0.75 * grey)).astype(np.uint8)
     return paled
 
 
@@ -202,7 +202,7 @@ def _tint(picture: RGB, shown: npt.NDArray[np.generic], present: list[Compartmen
     share = np.zeros(256, np.float32)
     for compartment in present:
         table[compartment] = COMPARTMENT_COLOURS[compartment]
-        share[compartment] = 0.16
+        share[compartment] = 0.24
     codes = shown.astype(np.intp)
     part = share[codes][..., None]
     picture[...] = np.rint(picture * (1 - part) + table[codes] * part).astype(np.uint8)
@@ -220,7 +220,7 @@ def _dot_cells(picture: RGB, view: View, cells: Cells) -> None:
     y, x = places[inside].T
     picture[y, x] = CELL_COLOUR
     # A dot of one pixel is lost on paper; where cells are few they get a cross, where many a cross would fill all.
-    if len(places) * 40 < picture.shape[0] * picture.shape[1]:
+    if len(places) * 400 < picture.shape[0] * picture.shape[1]:
         for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
             cross_y, cross_x = np.clip(y + dy, 0, view.shape[0] - 1), np.clip(x + dx, 0, view.shape[1] - 1)
             picture[cross_y, cross_x] = CELL_COLOUR

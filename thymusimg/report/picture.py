@@ -24,6 +24,7 @@ SHORTEST_PX = 900
 """Small sections are enlarged so that their longest side has this many pixels: outlines need room."""
 FOOTER_PX = 46
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_UNICODE = int(cv2.__version__.split(".")[0]) >= 5
 _INK: Colour = (232, 232, 232)
 
 
@@ -124,10 +125,13 @@ def draw_lines(
 def write_text(picture: RGB, text: str, at: tuple[int, int], *, colour: Colour = _INK, size: float = 0.5) -> int:
     """Write ``text`` in place with its baseline's left end at ``(x, y)``; return the x where it ends.
 
-    The font has ASCII only: µ is a u with a stem added, other signs become ``?``.
+    OpenCV 4 has ASCII only: there µ is a u with a stem added, and other signs become ``?``.
     """
     x, y = at
-    for part in text.replace("μ", "µ").replace("µ", "\0µ\0").split("\0"):
+    if _UNICODE:
+        cv2.putText(picture, text, (x, y), _FONT, size, colour, 1, cv2.LINE_AA)
+        return x + text_width(text, size)
+    for part in text.replace("µ", "\0µ\0").split("\0"):
         plain = "u" if part == "µ" else part.encode("ascii", "replace").decode()
         if not plain:
             continue
@@ -141,7 +145,8 @@ def write_text(picture: RGB, text: str, at: tuple[int, int], *, colour: Colour =
 
 def text_width(text: str, size: float = 0.5) -> int:
     """Return how many pixels :func:`write_text` needs for ``text``."""
-    (width, _), _ = cv2.getTextSize(text.replace("µ", "u"), _FONT, size, 1)
+    plain = text if _UNICODE else text.replace("µ", "u").encode("ascii", "replace").decode()
+    (width, _), _ = cv2.getTextSize(plain, _FONT, size, 1)
     return int(width)
 
 
