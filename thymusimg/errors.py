@@ -15,7 +15,8 @@
     │   ├── RoleError(LookupError)       a stain is missing, ambiguous or mapped twice
     │   ├── PixelValueError(ValueError)  NaN, constant or otherwise impossible pixels
     │   ├── TissueError(ValueError)      no tissue on the section
-    │   └── GateError(ValueError)        no lawful CD45 threshold can be set
+    │   └── CellsError(ValueError)       cells cannot be counted here: their columns are undefined, with the reason
+    │       └── GateError                no lawful CD45 threshold can be set
     ├── MissingExtraError(ImportError)   an optional library is needed; carries the pip line
     ├── ModelError(LookupError)          no such model, or its hash is wrong
     ├── DeviceError(RuntimeError)        the device that was asked for is not there
@@ -84,7 +85,11 @@ class TissueError(SectionError, ValueError):
     """No tissue was found on the section."""
 
 
-class GateError(SectionError, ValueError):
+class CellsError(SectionError, ValueError):
+    """Cells cannot be counted on the section; its compartments still can."""
+
+
+class GateError(CellsError):
     """No CD45 threshold can lawfully be set for the section."""
 
 

@@ -1,0 +1,256 @@
+"""The stages for ONE section, in order. Command line, batch, GPU job and napari call this and nothing beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from thymusimg.cells.assign import assign_cells
+from thymusimg.cells.classical import detect_cells
+from thymusimg.cells.gate import ControlEvidence, estimate_gate, measure_control
+from thymusimg.channels.correct import Correction, estimate_correction
+from thymusimg.channels.quality import assess_quality
+from thymusimg.compartments.keratin import segment_compartments
+from thymusimg.compartments.tissue import find_tissue
+from thymusimg.errors import CellsError, ModelError
+from thymusimg.measurements.measure import Measured, measure_section
+from thymusimg.progress import Progress, silent
+from thymusimg.section.survey import Survey, survey_section
+from thymusimg.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from thymusimg.cells.model import Cells
+    from thymusimg.compartments.model import Compartments, Tissue
+    from thymusimg.section.model import FloatPlane, Section
+
+COMPARTMENT_METHODS = {"keratin": segment_compartments}
+"""Methods of ``--compartments`` that need no trained model."""
+
+CELL_METHODS = {"classical": detect_cells}
+"""Methods of ``--cells`` that need no trained model."""
+
+
+@dataclass
+class Clock:
+    """Seconds that each stage took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what happens inside to the stage's time."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A section up to its compartments: all that does not depend on the CD45 gate.
+
+    Attributes
+    ----------
+    planes : mapping of str to (Y, X) float32
+        Corrected coarse planes by role.
+    quality : DataFrame
+        One row a check and channel, as ``quality.csv``.
+    """
+
+    section: Section
+    settings: Settings
+    survey: Survey
+    tissue: Tissue
+    correction: Correction
+    planes: Mapping[str, FloatPlane]
+    quality: pd.DataFrame
+    compartments: Compartments
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SectionResult:
+    """Everything that the analysis of a section gives.
+
+    Attributes
+    ----------
+    measured : Measured
+        The section's row, the reasons of what is undefined, and its compartments' rows.
+    cells : Cells or None
+        None when cells were not looked for; ``cells_reason`` says why.
+    """
+
+    prepared: Prepared
+    cells: Cells | None
+    cells_reason: str
+    measured: Measured
+    seconds: Mapping[str, float]
+
+    @property
+    def section(self) -> Section:
+        """The section that was analysed."""
+        return self.prepared.section
+
+    @property
+    def compartments(self) -> Compartments:
+        """Cortex, medulla and the rest, on the coarse grid."""
+        return self.prepared.compartments
+
+    @property
+    def quality(self) -> pd.DataFrame:
+        """One row a check and channel."""
+        return self.prepared.quality
+
+    @property
+    def measurements(self) -> dict[str, object]:
+        """The section's row of ``sections.csv``; NaN where undefined."""
+        return self.measured.section
+
+
+def analyse_section(
+    section: Section,
+    settings: Settings | None = None,
+    *,
+    controls: Sequence[ControlEvidence] = (),
+    progress: Progress = silent,
+    cache: Path | None = None,
+) -> SectionResult:
+    """Analyse one section: compartments, cells, measurements, quality.
+
+    Parameters
+    ----------
+    section : Section
+        From :func:`thymusimg.open_section`.
+    settings : Settings, optional
+        Defaults when left out.
+    controls : sequence of ControlEvidence
+        What the study's negative controls say about the CD45 gate; empty: the section's own background decides.
+    progress : callable
+        Called as ``progress(stage, fraction)``; raise :class:`CancelledError` from it to stop.
+    cache : Path, optional
+        Folder that keeps the coarse planes of a slide without a pyramid.
+
+    Raises
+    ------
+    SectionError
+        If the section cannot be analysed at all (no tissue, unreadable pixels …). What is merely undefined is NaN
+        with its reason.
+    ModelError
+        If a method is asked for that is not installed.
+
+    Examples
+    --------
+    >>> import thymusimg as ti  # doctest: +SKIP
+    >>> section = ti.open_section("slide.czi", channels={"cd45": "AF594", "k14": 0, "k8": 1})  # doctest: +SKIP
+    >>> result = ti.analyse_section(section)  # doctest: +SKIP
+    >>> result.measurements["medulla_fraction"]  # doctest: +SKIP
+    """
+    settings = settings or Settings()
+    check_methods(settings)
+    prepared = prepare_section(section, settings, progress=progress, cache=cache)
+    return finish_section(prepared, controls=controls, progress=progress)
+
+
+def check_methods(settings: Settings) -> None:
+    """Refuse a method that is not installed, before any work.
+
+    Raises
+    ------
+    ModelError
+    """
+    for what, method, known in (
+        ("compartments", settings.compartments.method, tuple(COMPARTMENT_METHODS)),
+        ("cells", settings.cells.method, (*CELL_METHODS, "none")),
+    ):
+        if method not in known:
+            raise ModelError(
+                f"--{what} {method}: no such method or model is installed (found: {', '.join(known)}). "
+                "Choose one of these; 'thymusimg models' lists the models."
+            )
+
+
+def prepare_section(
+    section: Section, settings: Settings, *, progress: Progress = silent, cache: Path | None = None
+) -> Prepared:
+    """Run the stages that do not depend on the CD45 gate, as :func:`analyse_section`."""
+    clock = Clock()
+    with clock.stage("survey"):
+        survey = survey_section(section, threads=settings.compute.threads, progress=progress, cache=cache)
+    with clock.stage("tissue"):
+        progress("tissue", 0.0)
+        tissue = find_tissue(survey, settings.tissue)
+    with clock.stage("correction"):
+        correction = estimate_correction(survey, tissue.mask, tissue.background, settings.correction)
+        planes = correction.apply_coarse(survey.planes)
+    with clock.stage("quality"):
+        progress("quality", 0.0)
+        quality = assess_quality(section, survey, tissue.mask, correction, settings.quality)
+    with clock.stage("compartments"):
+        progress("compartments", 0.0)
+        segment = COMPARTMENT_METHODS[settings.compartments.method]
+        compartments = segment(planes, tissue, survey.grid, settings.compartments)
+    return Prepared(
+        section, settings, survey, tissue, correction, planes, quality, compartments, clock.seconds
+    )
+
+
+def finish_section(
+    prepared: Prepared, *, controls: Sequence[ControlEvidence] = (), progress: Progress = silent
+) -> SectionResult:
+    """Find, gate and place the cells of a prepared section, and measure it."""
+    clock = Clock(dict(prepared.seconds))
+    section, settings = prepared.section, prepared.settings
+    with clock.stage("cells"):
+        try:
+            cells, reason = _find_cells(prepared, controls, progress), ""
+        except CellsError as error:
+            cells, reason = None, str(error)
+    with clock.stage("measurements"):
+        progress("measurements", 0.0)
+        measured = measure_section(
+            section, prepared.compartments, prepared.planes, cells, settings.measurements, cells_reason=reason
+        )
+    return SectionResult(prepared, cells, reason, measured, clock.seconds)
+
+
+def _find_cells(prepared: Prepared, controls: Sequence[ControlEvidence], progress: Progress) -> Cells:
+    section, settings = prepared.section, prepared.settings
+    if settings.cells.method == "none":
+        raise CellsError("cells were not asked for (--cells none)")
+    if "cd45" not in section.roles:
+        raise CellsError("no CD45 channel was given")
+    progress("gate", 0.0)
+    gate = estimate_gate(
+        section, prepared.correction, prepared.compartments, settings.gate,
+        controls=controls, threads=settings.compute.threads,
+    )  # fmt: skip
+    detect = CELL_METHODS[settings.cells.method]
+    cells = detect(
+        section, prepared.correction, prepared.compartments, gate, settings.cells,
+        tile_px=settings.compute.tile_px, threads=settings.compute.threads, progress=progress,
+    )  # fmt: skip
+    return assign_cells(cells, prepared.compartments)
+
+
+def control_evidence(prepared: Prepared) -> ControlEvidence:
+    """Return what a negative control says about the CD45 gate of the study.
+
+    Raises
+    ------
+    SectionError
+        If the section holds no CD45 channel or no tissue to measure.
+    """
+    section, settings = prepared.section, prepared.settings
+    if "cd45" not in section.roles:
+        raise CellsError(f"{section.section_id}: a negative control needs the CD45 channel")
+    return measure_control(
+        section, prepared.correction, prepared.compartments, settings.gate, threads=settings.compute.threads
+    )
