@@ -7,11 +7,15 @@ from typing import Literal
 
 Table = Literal["sections", "compartments", "cells", "animals", "comparisons", "quality", "failures"]
 Scale = Literal["identity", "log", "logit"]
+Dtype = Literal["float", "int", "bool", "str"]
 
 
 @dataclass(frozen=True)
 class Sum:
     """An animal's value is the sum over its sections (counts, areas, lengths)."""
+
+    def __str__(self) -> str:
+        return "sum over sections"
 
 
 @dataclass(frozen=True)
@@ -19,19 +23,35 @@ class Ratio:
     """An animal's value is Σ numerator / Σ denominator over its sections, never a mean of ratios.
 
     ``numerator`` and ``denominator`` name columns of ``sections.csv`` (or a tuple of columns to add up), and
-    ``factor`` turns their quotient into the column's unit.
+    ``factor`` turns their quotient into the column's unit. A section in which any of them is undefined takes no
+    part in either sum.
     """
 
     numerator: str | tuple[str, ...]
     denominator: str | tuple[str, ...]
     factor: float = 1.0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that the ratio needs."""
+        return (*_tuple(self.numerator), *_tuple(self.denominator))
+
+    def __str__(self) -> str:
+        times = "" if self.factor == 1.0 else f" × {self.factor:g}"
+        return f"Σ({' + '.join(_tuple(self.numerator))}) / Σ({' + '.join(_tuple(self.denominator))}){times}"
+
 
 @dataclass(frozen=True)
 class WeightedMean:
-    """An animal's value is the mean over its sections, weighted by a column of ``sections.csv``."""
+    """An animal's value is the mean over its sections, weighted by a column of ``sections.csv``.
+
+    A section whose value or weight is undefined takes no part.
+    """
 
     weight: str
+
+    def __str__(self) -> str:
+        return f"mean over sections weighted by {self.weight}"
 
 
 Pool = Sum | Ratio | WeightedMean | None
@@ -44,6 +64,11 @@ class Column:
     ``source`` is the id in the metric catalogue (``R5``, ``P3``) or the paper; ``pool`` says how sections become an
     animal (None: not pooled); ``scale`` is the scale on which groups are compared; ``interval`` is the range of
     possible values in words (``0-1``, ``≥ 0``).
+
+    Raises
+    ------
+    ValueError
+        If the name, the unit or the definition is empty: such a column cannot exist.
     """
 
     name: str
@@ -51,7 +76,16 @@ class Column:
     unit: str
     definition: str
     source: str = ""
-    dtype: str = "float"
+    dtype: Dtype = "float"
     pool: Pool = None
     scale: Scale = "identity"
     interval: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("name", "unit", "definition"):
+            if not getattr(self, part).strip():
+                raise ValueError(f"column {self.table}.{self.name or '?'} has no {part}; every column needs one")
+
+
+def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names

@@ -1,0 +1,110 @@
+"""The data dictionary: every column of every table, and the check that nothing else is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import pandas as pd
+
+from thymusimg.errors import CallError
+from thymusimg.measurements.schema import Column, Table
+from thymusimg.measurements.section_columns import SECTION_COLUMNS
+from thymusimg.measurements.table_columns import (
+    ANIMAL_COLUMNS,
+    CELL_COLUMNS,
+    COMPARISON_COLUMNS,
+    COMPARTMENT_COLUMNS,
+    FAILURE_COLUMNS,
+    QUALITY_COLUMNS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TABLES: Mapping[Table, tuple[Column, ...]] = {
+    "sections": SECTION_COLUMNS,
+    "compartments": COMPARTMENT_COLUMNS,
+    "cells": CELL_COLUMNS,
+    "animals": ANIMAL_COLUMNS,
+    "comparisons": COMPARISON_COLUMNS,
+    "quality": QUALITY_COLUMNS,
+    "failures": FAILURE_COLUMNS,
+}
+TABLES: tuple[Table, ...] = get_args(Table)
+"""Names of the tables of a run."""
+REASON = "_reason"
+"""``COLUMN_reason`` says why ``COLUMN`` is undefined; it is declared with the column."""
+
+
+def columns(table: Table) -> tuple[Column, ...]:
+    """Return the declared columns of a table, in their order.
+
+    Examples
+    --------
+    >>> [c.name for c in columns("failures")]
+    ['section_id', 'path', 'stage', 'error', 'message']
+    """
+    return _TABLES[table]
+
+
+def column(table: Table, name: str) -> Column:
+    """Return one declared column.
+
+    Raises
+    ------
+    CallError
+        If the table has no such column.
+    """
+    for candidate in columns(table):
+        if candidate.name == name:
+            return candidate
+    raise CallError(f"table '{table}' has no column '{name}'; see tables/dictionary.csv for those it has")
+
+
+def dictionary() -> pd.DataFrame:
+    """Return the data dictionary: one row a column of a table.
+
+    Returns
+    -------
+    DataFrame
+        ``table, column, unit, definition, source, dtype, range, pooling, scale``.
+    """
+    rows = [
+        {
+            "table": c.table,
+            "column": c.name,
+            "unit": c.unit,
+            "definition": c.definition,
+            "source": c.source,
+            "dtype": c.dtype,
+            "range": c.interval,
+            "pooling": "" if c.pool is None else str(c.pool),
+            "scale": c.scale if c.pool is not None else "",
+        }
+        for table in TABLES
+        for c in columns(table)
+    ]
+    return pd.DataFrame(rows)
+
+
+def check_columns(table: Table, frame: pd.DataFrame) -> None:
+    """Refuse a table with a column that the dictionary does not declare.
+
+    ``COLUMN_reason`` is declared with ``COLUMN``.
+
+    Raises
+    ------
+    CallError
+        If a column is not declared; every one is named.
+    """
+    names = {c.name for c in columns(table)}
+    unknown = [str(name) for name in frame.columns if str(name) not in names and _about(str(name)) not in names]
+    if unknown:
+        raise CallError(
+            f"table '{table}' has columns that are not declared: {', '.join(unknown)}. "
+            "Declare them, with unit and definition, in thymusimg/measurements"
+        )
+
+
+def _about(name: str) -> str:
+    return name.removesuffix(REASON) if name.endswith(REASON) else ""
