@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from thymusimg.channels.unmix import inverse_mixing
 from thymusimg.channels.vignetting import estimate_vignetting
-from thymusimg.section.model import FloatPlane, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from thymusimg.section.model import Mask, Window
+    from thymusimg.section.model import FloatPlane, Grid, Mask, Window
     from thymusimg.section.survey import Survey
     from thymusimg.settings import CorrectionSettings
 

@@ -52,4 +52,5 @@ def inverse_mixing(mixing: Mapping[str, Mapping[str, float]], roles: Sequence[st
             f"correction.unmixing: the matrix cannot be inverted safely (condition number {condition:.3g}, "
             f"at most {MAXIMUM_CONDITION:g}); the channels are too alike"
         )
-    return np.linalg.inv(matrix)
+    inverse: npt.NDArray[np.float64] = np.linalg.inv(matrix).astype(np.float64)
+    return inverse

@@ -93,6 +93,6 @@ class CorrectionSettings(Frozen):
     """Fewest tissue-bearing tiles from which a vignetting pattern may be learnt."""
 
     unmixing: dict[str, dict[str, float]] | None = None
-    """Mixing matrix from single-stain controls: ``unmixing[measured][source]`` is the share of the source's signal
-    seen in the measured channel; the diagonal is 1. None: off. It is never learnt from the sample, where
+    """Mixing matrix from single-stain controls: ``unmixing[measured][source]`` is the share of the source's
+    signal seen in the measured channel; the diagonal is 1. None: off. It is never learnt from the sample, where
     co-expression would be taken for bleed-through."""
