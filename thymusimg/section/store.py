@@ -127,7 +127,12 @@ def _write(folder: Path, content: BundleContent, threads: int) -> None:
             ]
         },
     }
-    root.attrs["thymusimg"] = {"format": _FORMAT, "roles": roles, **content.attributes}
+    root.attrs["thymusimg"] = {
+        "format": _FORMAT,
+        "roles": roles,
+        "tables": list(content.tables),
+        **content.attributes,
+    }
     labels = root.create_group("labels")
     labels.attrs["ome"] = {"version": OME_VERSION, "labels": list(content.labels)}
     for name, label in content.labels.items():

@@ -1,0 +1,1 @@
+"""Many sections: workers, resume, failures, and the folder that a run leaves."""

@@ -1,0 +1,118 @@
+"""The folder that a run leaves: its lock, its tables, its record."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thymusimg.errors import OutputError
+from thymusimg.section.store import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of a run lies."""
+
+    path: Path
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.path / "tables"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of intermediates that a second run need not make again."""
+        return self.path / "cache"
+
+    def bundle(self, section_id: str) -> Path:
+        """Where the bundle of a section lies."""
+        return self.path / "sections" / f"{section_id}.zarr"
+
+    def make(self) -> None:
+        """Make the folder and prove that it can be written.
+
+        Raises
+        ------
+        OutputError
+        """
+        try:
+            for folder in (self.path, self.tables, self.path / "sections"):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.write_bytes(b"thymusimg")
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: the output folder cannot be written ({error.strerror or error}). "
+                "Choose another with --out."
+            ) from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one run.
+
+        Raises
+        ------
+        OutputError
+            If another run holds it.
+        """
+        with (self.path / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise OutputError(
+                    f"{self.path}: another run is writing here. Wait for it, or choose another folder with --out."
+                ) from None
+            yield
+
+    def write_table(self, name: str, table: pd.DataFrame, *, csv: bool = True) -> None:
+        """Write a table as CSV (UTF-8) and Parquet; undefined values are empty.
+
+        Raises
+        ------
+        OutputError
+        """
+        with writing(self.tables / f"{name}.parquet") as partial:
+            table.to_parquet(partial, index=False)
+        if csv:
+            with writing(self.tables / f"{name}.csv") as partial:
+                table.to_csv(partial, index=False)
+
+    def write_json(self, name: str, record: dict[str, Any]) -> None:
+        """Write a record as JSON.
+
+        Raises
+        ------
+        OutputError
+        """
+        with writing(self.path / name) as partial:
+            partial.write_text(json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Write a file beside its place and rename it when it is whole.
+
+    Raises
+    ------
+    OutputError
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        partial.unlink(missing_ok=True)

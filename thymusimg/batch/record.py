@@ -1,0 +1,116 @@
+"""A section's result as the content of its bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from thymusimg.measurements.profile import profile_by_distance
+from thymusimg.provenance import now, versions
+from thymusimg.report.overlays import draw_section, to_jpeg
+from thymusimg.section.store import BundleContent, LabelImage, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from thymusimg.pipeline import SectionResult
+
+
+def bundle_content(result: SectionResult, *, key: str, inputs: Mapping[str, str]) -> BundleContent:
+    """Return everything of a result that its bundle keeps.
+
+    Parameters
+    ----------
+    key : str
+        Hash under which the result may be reused.
+    inputs : mapping of str to str
+        SHA-256 of every file that was read, by path.
+    """
+    section, compartments = result.section, result.compartments
+    grid = compartments.grid
+    labels = {
+        "tissue": LabelImage.on_grid(compartments.tissue.astype(np.uint8), grid),
+        "compartments": LabelImage.on_grid(compartments.labels, grid),
+        # the share of certainty in percent: labels hold integers only
+        "confidence": LabelImage.on_grid(np.rint(compartments.confidence * 100).astype(np.uint8), grid),
+    }
+    tables = {
+        "compartments": result.measured.compartments,
+        "quality": result.quality,
+        "junction": _junction(result),
+    }
+    if result.cells is not None:
+        labels["cells"] = LabelImage(section.shape, "uint32", section.pixel_size_um, 0.0, result.cells.masks.paint)
+        tables["cells"] = result.cells.table
+        tables["profile"] = profile_by_distance(compartments, result.cells)
+    pictures = draw_section(section, result.prepared.planes, compartments, result.cells)
+    return BundleContent(
+        grid=grid,
+        planes=result.prepared.planes,
+        channel_names=section.markers,
+        limits=_limits(result),
+        labels=labels,
+        tables=tables,
+        pictures={f"{name}.jpg": to_jpeg(picture) for name, picture in pictures.items()},
+        attributes=_attributes(result, key, inputs),
+    )
+
+
+def _limits(result: SectionResult) -> dict[str, tuple[float, float]]:
+    offset = result.prepared.correction.offset
+    return {
+        role: (low - offset.get(role, 0.0), high - offset.get(role, 0.0))
+        for role, (low, high) in result.prepared.survey.limits.items()
+    }
+
+
+def _junction(result: SectionResult) -> pd.DataFrame:
+    pieces = [
+        pd.DataFrame({"piece": i, "y_um": line[:, 0], "x_um": line[:, 1]})
+        for i, line in enumerate(result.compartments.junction_um)
+    ]
+    empty = pd.DataFrame(
+        {"piece": pd.Series(dtype="int64"), "y_um": pd.Series(dtype=float), "x_um": pd.Series(dtype=float)}
+    )
+    return pd.concat(pieces, ignore_index=True) if pieces else empty
+
+
+def _attributes(result: SectionResult, key: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    section, compartments = result.section, result.compartments
+    gate = None if result.cells is None else asdict(result.cells.gate)
+    attributes: dict[str, Any] = plain(
+        {
+            "key": key,
+            "created": now(),
+            "inputs": dict(inputs),
+            "versions": versions(),
+            "settings": result.prepared.settings.model_dump(mode="json"),
+            "section": result.measured.section,
+            "reasons": dict(result.measured.reasons),
+            "subject": asdict(section.subject),
+            "slide": {
+                "path": section.image.path,
+                "format": section.image.format,
+                "shape": list(section.shape),
+                "pixel_size_um": section.pixel_size_um,
+                "markers": dict(section.markers),
+                "semi_quantitative": section.image.semi_quantitative,
+                "lossy": section.image.lossy,
+                "warnings": list(section.warnings),
+            },
+            "correction": list(result.prepared.correction.notes),
+            "tissue_notes": list(result.prepared.tissue.notes),
+            "compartments": {
+                "method": compartments.method,
+                "cuts": dict(compartments.cuts),
+                "reasons": dict(compartments.reasons),
+            },
+            "gate": gate,
+            "cells_reason": result.cells_reason,
+            "seconds": {k: round(v, 3) for k, v in result.seconds.items()},
+        }
+    )
+    return attributes

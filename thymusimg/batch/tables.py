@@ -1,0 +1,89 @@
+"""The tables of a run, put together from its bundles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from thymusimg.measurements.columns import REASON, columns, dictionary
+from thymusimg.section.store import Bundle
+from thymusimg.study.compare import compare_groups
+from thymusimg.study.summarise import pool_animals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from thymusimg.batch.folder import RunFolder
+    from thymusimg.measurements.schema import Table
+    from thymusimg.settings import StudySettings
+
+_TYPES: dict[str, Any] = {"float": "float64", "int": "Int64", "bool": "boolean", "str": "object"}
+
+
+def write_tables(
+    folder: RunFolder, section_ids: Sequence[str], failures: list[dict[str, Any]], study: StudySettings
+) -> None:
+    """Write every table of a run from the bundles of ``section_ids``.
+
+    Raises
+    ------
+    OutputError
+        If a table cannot be written.
+    """
+    bundles = [Bundle.open(folder.bundle(name)) for name in section_ids]
+    sections = sections_table(bundles)
+    folder.write_table("failures", framed("failures", failures))
+    folder.write_table("sections", sections)
+    folder.write_table("compartments", _stacked("compartments", bundles))
+    folder.write_table("quality", _stacked("quality", bundles))
+    folder.write_table("cells", _stacked("cells", bundles), csv=False)
+    folder.write_table("dictionary", dictionary())
+    write_study_tables(folder, sections, study)
+
+
+def write_study_tables(folder: RunFolder, sections: pd.DataFrame, study: StudySettings) -> None:
+    """Pool sections to animals, compare the groups, and write both tables."""
+    animals = pool_animals(sections)
+    folder.write_table("animals", animals)
+    folder.write_table("comparisons", compare_groups(animals, study))
+
+
+def sections_table(bundles: Iterable[Bundle]) -> pd.DataFrame:
+    """Return ``sections.csv``: one row a bundle, and a column of reasons where anything is undefined."""
+    rows = [
+        bundle.attributes["section"] | {f"{k}{REASON}": v for k, v in bundle.attributes["reasons"].items()}
+        for bundle in bundles
+    ]
+    return framed("sections", rows)
+
+
+def framed(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table with the declared columns, in their order, with their types.
+
+    A column of reasons stands behind its column, where there is any reason.
+    """
+    frame = pd.DataFrame(rows)
+    ordered: dict[str, pd.Series[Any]] = {}
+    for column in columns(table):
+        values = frame.get(column.name, pd.Series([None] * len(frame), index=frame.index))
+        ordered[column.name] = values.astype(_TYPES[column.dtype])
+        reason = column.name + REASON
+        if reason in frame:
+            ordered[reason] = frame[reason].fillna("")
+    return pd.DataFrame(ordered)
+
+
+def _stacked(table: Table, bundles: Iterable[Bundle]) -> pd.DataFrame:
+    parts = []
+    for bundle in bundles:
+        if table in bundle.attributes["tables"]:
+            part = bundle.table(table)
+            if "section_id" not in part:
+                part.insert(0, "section_id", bundle.attributes["section"]["section_id"])
+            parts.append(part)
+    if not parts:
+        return framed(table, [])
+    present = {name for part in parts for name in part.columns}
+    names = [c.name for c in columns(table) if c.name in present]
+    return pd.concat(parts, ignore_index=True)[names]
