@@ -1,0 +1,148 @@
+"""Sections to animals: pooled, never a mean of ratios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from thymusimg.measurements.columns import columns as declared
+from thymusimg.measurements.schema import Ratio, Sum, WeightedMean
+from thymusimg.study.entries import truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from thymusimg.measurements.schema import Column
+
+    Values = npt.NDArray[np.float64]
+
+SUBJECT_TEXT = ("section_id", "animal", "group", "donor", "batch", "timepoint", "level", "lobe", "notes")
+"""Columns of ``sections.csv`` that are text even where they look like numbers (animal ``007``)."""
+
+SUBJECT_FLAGS = ("negative_control", "exclude")
+ANIMAL_TEXT = ("group", "donor", "batch", "timepoint")
+JOINED = "; "
+
+
+def read_sections(path: Path) -> pd.DataFrame:
+    """Read ``sections.csv``: names stay text (``007``, ``NA``), empty numbers are NaN, flags are booleans."""
+    header = pd.read_csv(path, nrows=0).columns
+    text = {name: str for name in header if name in SUBJECT_TEXT or name.endswith("_reason")}
+    sections = pd.read_csv(
+        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in header if n not in text}
+    )
+    return with_subject(sections)
+
+
+def pool_animals(sections: pd.DataFrame, columns: Iterable[Column] | None = None) -> pd.DataFrame:
+    """Pool the sections of every animal.
+
+    A ratio is Σ numerator / Σ denominator over the sections where it is defined (so each section counts by its
+    area), a weighted mean is Σ wx / Σ w, a sum is the sum, undefined if it is undefined in any section. Sections
+    marked ``exclude`` are left out. Sections marked ``negative_control`` stay in: untreated mice are a group as
+    well as the control of the CD45 gate.
+
+    Parameters
+    ----------
+    sections
+        Rows of ``sections.csv``, one a section.
+    columns
+        The columns to pool; those without a ``pool`` and those absent from ``sections`` are passed over. By default
+        every column that the measurements know.
+
+    Returns
+    -------
+    DataFrame
+        One row an animal in order of appearance: ``animal, group, donor, batch, timepoint, negative_control,
+        n_sections, section_ids`` and the pooled columns in their units, NaN where undefined, with
+        ``COLUMN_reason`` beside each column that is undefined for some animal.
+    """
+    if columns is None:
+        columns = declared("sections")
+    kept = with_subject(sections)
+    kept = kept[~kept["exclude"].to_numpy(dtype=bool)]
+    names = list(dict.fromkeys(kept["animal"]))
+    parts = {name: kept[kept["animal"] == name] for name in names}
+    table: dict[str, list[object]] = {"animal": list(names)}
+    for name in ANIMAL_TEXT:
+        table[name] = [_distinct(part[name]) for part in parts.values()]
+    table["negative_control"] = [bool(part["negative_control"].all()) for part in parts.values()]
+    table["n_sections"] = [len(part) for part in parts.values()]
+    table["section_ids"] = [JOINED.join(part["section_id"]) for part in parts.values()]
+    for column in columns:
+        if column.pool is None or column.name not in kept:
+            continue
+        pooled = [_pool(part, column) for part in parts.values()]
+        table[column.name] = [value for value, _ in pooled]
+        if any(reason for _, reason in pooled):
+            table[f"{column.name}_reason"] = [reason for _, reason in pooled]
+    return pd.DataFrame(table)
+
+
+def with_subject(sections: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns of the study table their types; those that are absent are empty."""
+    typed = sections.copy()
+    for name in SUBJECT_TEXT:
+        typed[name] = typed[name].fillna("").astype(str) if name in typed else ""
+    for name in SUBJECT_FLAGS:
+        typed[name] = [_flag(value) for value in typed[name]] if name in typed else False
+    return typed
+
+
+def _flag(value: object) -> bool:
+    return truth("" if pd.isna(value) else str(value).removesuffix(".0"))  # type: ignore[call-overload]
+
+
+def _distinct(values: pd.Series[str]) -> str:
+    return JOINED.join(dict.fromkeys(value for value in values if value))
+
+
+def _pool(part: pd.DataFrame, column: Column) -> tuple[float, str]:
+    """Pool one column over an animal's sections: value, and the reason where it is undefined."""
+    own = _numbers(part, column.name)
+    match column.pool:
+        case Sum():
+            if np.isfinite(own).all():
+                return float(own.sum()), ""
+            return np.nan, _reasons(part, column.name, ~np.isfinite(own))
+        case Ratio(numerator, denominator, factor):
+            above, below = _added(part, numerator), _added(part, denominator)
+            used = np.isfinite(own) & np.isfinite(above) & np.isfinite(below)
+            total = float(below[used].sum())
+            if total > 0:
+                return float(factor * above[used].sum() / total), ""
+        case WeightedMean(weight):
+            weights = _numbers(part, weight)
+            used = np.isfinite(own) & np.isfinite(weights) & (weights > 0)
+            if used.any():
+                return float((weights[used] * own[used]).sum() / weights[used].sum()), ""
+        case None:
+            pass
+    return np.nan, _reasons(part, column.name, np.ones(len(part), dtype=np.bool_))
+
+
+def _added(part: pd.DataFrame, names: str | tuple[str, ...]) -> Values:
+    added: Values = np.zeros(len(part))
+    for name in (names,) if isinstance(names, str) else names:
+        added = added + _numbers(part, name)
+    return added
+
+
+def _numbers(part: pd.DataFrame, name: str) -> Values:
+    if name not in part:
+        return np.full(len(part), np.nan)
+    return pd.to_numeric(part[name], errors="coerce").to_numpy(dtype=np.float64)
+
+
+def _reasons(part: pd.DataFrame, name: str, undefined: npt.NDArray[np.bool_]) -> str:
+    """Say why, once a reason: ``no cortex (s1, s2)``."""
+    given = part[f"{name}_reason"].fillna("").astype(str) if f"{name}_reason" in part else pd.Series("", part.index)
+    by_reason: dict[str, list[str]] = {}
+    for reason, section_id in zip(given[undefined], part["section_id"][undefined], strict=True):
+        by_reason.setdefault(reason or "undefined in the section", []).append(section_id)
+    return JOINED.join(f"{reason} ({', '.join(ids)})" for reason, ids in by_reason.items())
