@@ -1,0 +1,212 @@
+"""What the commands that analyse do: read the call, hand it to the engine, say where the results lie."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from thymusimg.batch.run import read_sections, rebuild_tables, run_section, run_study
+from thymusimg.channels.open import name_section, open_section
+from thymusimg.cli.console import Console
+from thymusimg.device import resolve_device
+from thymusimg.errors import CallError, OutputError, SectionError
+from thymusimg.report.html import write_report
+from thymusimg.section.model import ROLES, Subject
+from thymusimg.settings import Settings
+from thymusimg.study.design import SectionRow, load_study
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from thymusimg.batch.run import RunRecord
+
+
+def with_methods(settings: Settings, compartments: str | None, cells: str | None, device: str) -> Settings:
+    """Return the settings with what the command line chose in their place.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    """
+    resolve_device(device)
+    chosen = settings.model_dump(mode="python")
+    if compartments:
+        chosen["compartments"]["method"] = compartments
+    if cells:
+        chosen["cells"]["method"] = cells
+    chosen["compute"]["device"] = device
+    return Settings.from_mapping(chosen, where="the command line")
+
+
+def parse_channels(options: Sequence[str]) -> dict[str, str | int]:
+    """Turn ``ROLE=NAME_OR_INDEX`` options into a mapping.
+
+    Raises
+    ------
+    CallError
+        If an option is not of that form, or its role unknown or given twice.
+    """
+    channels: dict[str, str | int] = {}
+    for option in options:
+        role, equals, value = option.partition("=")
+        role = role.strip().lower()
+        if not equals or not value.strip() or role not in ROLES:
+            raise CallError(
+                f"--channel {option}: expected ROLE=NAME or ROLE=INDEX with a role of {', '.join(ROLES)}."
+            )
+        if role in channels:
+            raise CallError(f"--channel {option}: the role {role} was given twice.")
+        channels[role] = int(value) if value.strip().isdigit() else value.strip()
+    return channels
+
+
+def run_one(
+    slide: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    channels: Sequence[str],
+    pixel_size_um: float | None,
+    scene: str | None,
+    projection: str | None,
+    roi: Path | None,
+    restart: bool,
+    command: str,
+) -> None:
+    """Analyse one section and say where its results lie.
+
+    Raises
+    ------
+    SectionError
+        If the section cannot be analysed.
+    """
+    mapped = parse_channels(channels)
+    # what is wrong with the call or the file is said before any folder is made
+    section = open_section(
+        slide, channels=mapped, pixel_size_um=pixel_size_um, scene=scene, projection=projection, roi=roi
+    )
+    section.image.close()
+    row = SectionRow(
+        Subject(name_section(str(slide), scene)), slide.resolve(), channels=mapped, scene=scene,
+        projection=projection, roi=roi, pixel_size_um=section.pixel_size_um,
+    )  # fmt: skip
+    with Console(debug=_debug()) as console:
+        for warning in section.warnings:
+            console.say(f"Note: {warning}")
+        record = run_section(row, settings, out, watcher=console, restart=restart, command=command)
+    if record.failures:
+        failure = record.failures[0]
+        if failure.error == OutputError.__name__:
+            raise OutputError(failure.message)
+        raise SectionError(failure.message)
+    _say_result(out, record)
+
+
+def run_table(
+    table: Path,
+    out: Path,
+    *,
+    workers: int,
+    scheduler: str,
+    compartments: str | None,
+    cells: str | None,
+    device: str,
+    restart: bool,
+    command: str,
+) -> int:
+    """Run a study table and return the exit status."""
+    study = load_study(table)
+    settings = with_methods(study.settings, compartments, cells, device)
+    study = type(study)(settings, study.rows, study.folder, study.warnings, study.table)
+    with Console(debug=_debug()) as console:
+        for warning in study.warnings:
+            console.say(f"Note: {warning}")
+        record = run_study(
+            study, out, watcher=console, workers=workers, scheduler=scheduler, restart=restart, command=command
+        )
+    _say_result(out, record)
+    return 1 if record.failures else 0
+
+
+def run_demo(out: Path, workers: int, command: str) -> int:
+    """Write the sample study, run it, and return the exit status."""
+    from thymusimg.phantom.sample_study import write_sample_study
+
+    began = time.monotonic()
+    with Console(debug=_debug()) as console:
+        console.say("thymusimg demo: synthetic sections with a known answer (they prove code, not biology).")
+        console.say(f"1. Drawing the sample study into {out / 'sample_study'} (about half a minute) …")
+        table = write_sample_study(out / "sample_study")
+        study = load_study(table)
+        animals = {row.subject.animal for row in study.analysed}
+        console.say(
+            f"2. Analysing {len(study.analysed)} sections of {len(animals)} animals in {len(study.groups)} groups "
+            "(about a minute) …"
+        )
+        record = run_study(study, out, watcher=console, workers=workers, command=command, synthetic=True)
+    _say_result(out, record)
+    typer.echo(f"Done in {time.monotonic() - began:.0f} s.")
+    return 1 if record.failures else 0
+
+
+def write_init(folder: Path) -> None:
+    """Write ``study.toml`` and ``study.csv`` into a folder of slides; never over what is there.
+
+    Raises
+    ------
+    CallError
+        If either file is there already.
+    """
+    from thymusimg.study.template import init_study
+
+    toml, table = init_study(folder)
+    files = {folder / "study.toml": toml, folder / "study.csv": table}
+    for file in files:
+        if file.exists():
+            raise CallError(f"{file} is there already; move it away first, or edit it.")
+    for file, text in files.items():
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{file}: cannot be written ({error.strerror or error})") from None
+        typer.echo(f"Wrote {file}")
+    typer.echo(f"Fill in animal and group, then: thymusimg run {folder / 'study.toml'} --out RESULTS")
+
+
+def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> None:
+    """Pool and compare again from the tables, with the run's own declarations unless others are given.
+
+    Raises
+    ------
+    UnreadableError
+        If the folder is not one that a run left.
+    """
+    read_sections(folder)
+    recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"]
+    if reference:
+        recorded["study"]["reference"] = reference
+    if primary:
+        recorded["study"]["primary"] = list(primary)
+    rebuild_tables(folder, Settings.from_mapping(recorded, where="run.json"))
+    typer.echo(f"Comparisons: {folder / 'tables' / 'comparisons.csv'}")
+    typer.echo(f"Report: {write_report(folder)}")
+
+
+def _say_result(out: Path, record: RunRecord) -> None:
+    failed = len(record.failures)
+    done = len(record.outcomes) - failed
+    typer.echo(f"{done} section{'s' * (done != 1)} measured" + (f", {failed} failed" if failed else "") + ".")
+    if failed:
+        typer.echo(f"Which and why: {out / 'tables' / 'failures.csv'}")
+    typer.echo(f"Report: {out / 'report.html'}")
+    typer.echo(f"Tables: {out / 'tables'}")
+
+
+def _debug() -> bool:
+    return "--debug" in sys.argv
