@@ -1,0 +1,92 @@
+"""Operations on masks with sizes in pixels: by true distances, so that they turn with the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cc3d
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from thymusimg.section.model import FloatPlane, Mask
+
+
+def depth_px(mask: Mask) -> FloatPlane:
+    """Return the distance of every pixel of ``mask`` to the nearest pixel off it; the image border is no edge.
+
+    A mask without any pixel off it is infinitely deep.
+    """
+    if mask.all():
+        return np.full(mask.shape, np.inf, np.float32)
+    out = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(out, np.float32)
+
+
+def dilate(mask: Mask, radius_px: float) -> Mask:
+    """Return the pixels within ``radius_px`` of ``mask``."""
+    if not mask.any():
+        return mask.copy()
+    return depth_px(~mask) <= radius_px
+
+
+def erode(mask: Mask, radius_px: float) -> Mask:
+    """Return the pixels of ``mask`` farther than ``radius_px`` from anything else."""
+    return depth_px(mask) > radius_px
+
+
+def opened(mask: Mask, radius_px: float) -> Mask:
+    """Return the parts of ``mask`` into which a disc of ``radius_px`` fits."""
+    # The eroded set is one pixel short of the disc's centre line: distances run between pixel centres.
+    return mask & dilate(erode(mask, radius_px), radius_px)
+
+
+def closed(mask: Mask, radius_px: float) -> Mask:
+    """Return ``mask`` without the gaps into which no disc of ``radius_px`` fits."""
+    return mask | ~dilate(erode(~mask, radius_px), radius_px)
+
+
+def components(mask: Mask, connectivity: int = 8) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return the connected parts of ``mask``, numbered from 1, and the area in pixels of every number (0: rest)."""
+    labels = np.asarray(cc3d.connected_components(mask, connectivity=connectivity), np.uint32)
+    return labels, np.bincount(labels.ravel()).astype(np.int64)
+
+
+def drop_small(mask: Mask, min_px: float) -> Mask:
+    """Return ``mask`` without its parts below ``min_px`` pixels."""
+    labels, area = components(mask)
+    keep = area >= min_px
+    keep[0] = False
+    return np.asarray(keep[labels], bool)
+
+
+def touches_border(labels: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.bool_]:
+    """Return, for every number up to ``count``, whether it occurs on the border of the image."""
+    out = np.zeros(count + 1, bool)
+    for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        out[line] = True
+    out[0] = False
+    return out
+
+
+def holes(mask: Mask) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return the holes of ``mask`` (numbered) and their areas; what reaches the image border is no hole."""
+    labels, area = components(~mask, connectivity=4)
+    open_ = touches_border(labels, len(area) - 1)
+    number = np.where(open_, 0, np.arange(len(area))).astype(np.uint32)
+    area = np.where(open_, 0, area)
+    return number[labels], area
+
+
+def fill_small_holes(mask: Mask, max_px: float) -> Mask:
+    """Return ``mask`` with the holes of at most ``max_px`` pixels filled."""
+    labels, area = holes(mask)
+    fill = area <= max_px
+    fill[0] = False
+    return np.asarray(mask | fill[labels], bool)
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """Return ``mask`` with every hole filled."""
+    return np.asarray(mask | (holes(mask)[0] > 0), bool)

@@ -1,0 +1,146 @@
+"""Where tissue lies, and what of it cannot be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thymusimg.compartments.fold import find_folds
+from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
+from thymusimg.compartments.model import Tissue
+from thymusimg.compartments.shapes import components, dilate, fill_small_holes, holes, opened
+from thymusimg.compartments.smooth import masked_blur
+from thymusimg.errors import TissueError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from thymusimg.section.model import FloatPlane, Mask
+    from thymusimg.section.survey import Survey
+    from thymusimg.settings.compartments import TissueSettings
+
+_GLARE_UM = 20.0  # light spills so far from bright tissue onto the glass
+_LINING_UM = 15.0  # a cyst's lining is looked for in a ring so wide around its lumen
+_LINING_GAIN = 1.5  # and is so many times brighter than the tissue around it
+_MIN_RELIEF = 0.3  # a field without glass is tissue if its smoothed brightness varies by this much of its median
+_MIN_GLASS_PX = 50
+
+
+def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
+    """Find the tissue of a section, its folds, and the level of the bare glass around it.
+
+    The keratins and DAPI decide; CD45 is never looked at, so that repopulation cannot enlarge the area that cells
+    are counted per. Tears and vessels stay open; a hole with a bright keratin lining is a cyst, which belongs to
+    the tissue. Strands thinner than ``parenchyma_width_um`` (fat, a torn-off capsule) and small detached pieces are
+    left out. A field of view without bare glass is all tissue; its background is then the dark tail of each stain,
+    and a note says so.
+
+    Parameters
+    ----------
+    survey : Survey
+        Needs at least one of ``k14``, ``k8`` and ``dapi``.
+    settings : TissueSettings
+
+    Returns
+    -------
+    Tissue
+        ``background`` and ``background_sd`` hold every stain of the survey.
+
+    Raises
+    ------
+    TissueError
+        If there is no tissue, or none of the stains that can show it.
+    """
+    planes, valid, px = survey.planes, survey.valid, survey.grid.pixel_um
+    if not any(role in planes for role in STAINS):
+        raise TissueError("tissue: none of k14, k8 and dapi is present; one of them is needed to find the tissue")
+    if not valid.any():
+        raise TissueError("tissue: the section has no valid pixel (empty outline, or an empty mosaic)")
+    glass = find_glass(planes, valid, settings.smoothing_um / px, settings.threshold, settings.noise_sd)
+    if glass.found:
+        mask = _outline(valid & ~glass.mask, px, settings)
+        mask |= lined_holes(planes, mask, px, settings.max_pinhole_um2) & valid
+        notes: tuple[str, ...] = ()
+    else:
+        _require_relief(planes, valid, settings.smoothing_um / px)
+        mask = valid.copy()
+        notes = ("no bare glass in the field of view: background taken from the dark tail of each stain",)
+    if not mask.any():
+        raise TissueError(
+            f"tissue: no piece of tissue of at least {settings.min_area_um2:g} µm² found; "
+            "check the channels and the pixel size, or lower tissue.min_area_um2"
+        )
+    background, spread = _background(planes, valid, mask, glass, px)
+    lit = {role: planes[role] - np.float32(background[role]) for role in ("k14", "k8") if role in planes}
+    artefact = find_folds(lit, mask, px, settings)
+    return Tissue(mask, artefact, background, spread, notes)
+
+
+def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
+    filled = fill_small_holes(bright, settings.max_pinhole_um2 / px**2)
+    core = opened(filled, settings.parenchyma_width_um / 2 / px)
+    labels, area = components(core)
+    area[0] = 0
+    if area.max() == 0:
+        return np.zeros_like(core)
+    lobes = area >= max(settings.min_area_um2 / px**2, settings.min_share * area.max())
+    lobes[0] = False
+    # The capsule is thinner than the opening allows, but it clings to what is left.
+    return filled & dilate(np.asarray(lobes[labels], bool), settings.parenchyma_width_um / 2 / px)
+
+
+def lined_holes(planes: Mapping[str, FloatPlane], mask: Mask, px: float, min_um2: float) -> Mask:
+    """Return the holes of ``mask`` that keratin lines: the lumens of cysts."""
+    labels, area = holes(mask)
+    out = np.zeros_like(mask)
+    reach = int(np.ceil(3 * _LINING_UM / px)) + 1
+    for number in np.flatnonzero(area > min_um2 / px**2):
+        rows, cols = np.nonzero(labels == number)
+        window = (
+            slice(max(0, rows.min() - reach), rows.max() + reach + 1),
+            slice(max(0, cols.min() - reach), cols.max() + reach + 1),
+        )
+        hole = labels[window] == number
+        ring = dilate(hole, _LINING_UM / px) & mask[window]
+        around = dilate(hole, 3 * _LINING_UM / px) & mask[window] & ~ring
+        if any(_brighter(planes[role][window], hole, ring, around) for role in ("k14", "k8") if role in planes):
+            out[window] |= hole
+    return out
+
+
+def _brighter(plane: FloatPlane, hole: Mask, ring: Mask, around: Mask) -> bool:
+    if not ring.any() or not around.any():
+        return False
+    dark = float(np.median(plane[hole]))
+    return float(plane[ring].mean()) - dark > _LINING_GAIN * (float(plane[around].mean()) - dark)
+
+
+def _background(
+    planes: Mapping[str, FloatPlane], valid: Mask, mask: Mask, glass: Glass, px: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    level: dict[str, float] = {}
+    spread: dict[str, float] = {}
+    where = valid & ~mask
+    if glass.found:
+        bare = glass.mask & ~mask
+        where = bare & ~dilate(mask, _GLARE_UM / px)
+        if np.count_nonzero(where) < _MIN_GLASS_PX:
+            where = bare
+    for role, plane in planes.items():
+        if glass.found:
+            level[role], spread[role] = median_sd(plane[where])
+        else:
+            low, quarter = (float(v) for v in np.quantile(plane[valid], (0.001, 0.01)))
+            level[role], spread[role] = low, quarter - low
+    return level, spread
+
+
+def _require_relief(planes: Mapping[str, FloatPlane], valid: Mask, sigma_px: float) -> None:
+    """Refuse a field that is bare glass from edge to edge."""
+    for role in STAINS:
+        if role in planes:
+            low, middle, high = np.quantile(masked_blur(planes[role], valid, sigma_px)[valid], (0.05, 0.5, 0.95))
+            if high - low > _MIN_RELIEF * abs(middle):
+                return
+    raise TissueError("tissue: the field of view is evenly dark, no tissue found; check the channels")
