@@ -1,0 +1,1 @@
+"""Speed and memory, measured in one run beside the floor and beside what people script today."""
