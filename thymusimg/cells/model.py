@@ -75,16 +75,13 @@ class CellMasks:
 
     def paint(self, window: Window) -> npt.NDArray[np.uint32]:
         """Return the label image of ``window``: 0 off the cells, else ``cell_id`` (row of the table + 1)."""
+        from thymusimg.cells.painting import paint_masks  # compiles on first use
+
         labels = np.zeros(window.shape, np.uint32)
         b = self.boxes
         inside = (b[:, 0] < window.y1) & (b[:, 1] > window.y0) & (b[:, 2] < window.x1) & (b[:, 3] > window.x0)
-        for i in np.flatnonzero(inside):
-            y0, y1, x0, x1 = (int(v) for v in b[i])
-            top, bottom = max(y0, window.y0), min(y1, window.y1)
-            left, right = max(x0, window.x0), min(x1, window.x1)
-            part = self.mask(int(i))[top - y0 : bottom - y0, left - x0 : right - x0]
-            view = labels[top - window.y0 : bottom - window.y0, left - window.x0 : right - window.x0]
-            view[part] = i + 1
+        which = np.flatnonzero(inside).astype(np.int64)
+        paint_masks(labels, window.y0, window.x0, b, self.starts, self.bits, which)
         return labels
 
 

@@ -1,0 +1,295 @@
+"""Human CD45+ cells without training: edges vote for centres, outlines are traced, the best ones stay."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from thymusimg.cells.collect import Found, empty, join
+from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
+from thymusimg.cells.evidence import score_outlines
+from thymusimg.cells.model import Cells
+from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint
+from thymusimg.cells.seeds import SUPPORT_UM, find_seeds
+from thymusimg.errors import PixelSizeError
+from thymusimg.progress import silent
+from thymusimg.section.model import Window
+from thymusimg.section.tiles import map_tiles, tile_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thymusimg.cells.model import Gate
+    from thymusimg.channels.correct import Correction
+    from thymusimg.compartments.model import Compartments
+    from thymusimg.progress import Progress
+    from thymusimg.section.model import FloatPlane, Mask, Section
+    from thymusimg.settings import CellSettings
+
+WORKING_UM = 0.5
+"""Finer sections are binned by a whole factor to pixels of at most this side; outlines do not need finer ones."""
+SEED_UM = 0.6
+"""Working pixels of at most this side are binned 2 × 2 for the search of seeds."""
+SMOOTHING_UM = 0.3
+"""SD of the blur before outlines are traced: below the width of a membrane's image."""
+SEED_SMOOTHING_UM = 0.4
+LEAST_VOTES = 0.6
+SLOP_PX = 16
+"""Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
+FLOOR_SD = 2.5
+"""The evened-out signal is linear below this many SDs of the background, square-rooted above."""
+
+STAINS = ("cd45", "k14", "k8")
+
+
+class TooCoarseError(PixelSizeError):
+    """The section is too coarse for cells; everything but the cells can still be measured."""
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """Pixel sizes of a section's grids: ``bin`` full-resolution pixels a working pixel, ``block`` a seed pixel."""
+
+    pixel_um: float
+    bin: int
+    block: int
+
+    @classmethod
+    def of(cls, pixel_um: float) -> _Scales:
+        binned = max(1, math.floor(WORKING_UM / pixel_um + 1e-9))
+        return cls(pixel_um, binned, binned * (2 if binned * pixel_um <= SEED_UM else 1))
+
+    @property
+    def halo_px(self) -> int:
+        """Full-resolution pixels around a tile on which its cells depend."""
+        reach_um = REACH_UM + 2 * LARGEST_UM + max(MARGIN_UM + 5 * SMOOTHING_UM, SUPPORT_UM)
+        return math.ceil(reach_um / self.pixel_um) + SLOP_PX * self.block
+
+
+def detect_cells(
+    section: Section,
+    correction: Correction,
+    compartments: Compartments,
+    gate: Gate,
+    settings: CellSettings,
+    *,
+    tile_px: int = 1024,
+    threads: int = 2,
+    progress: Progress = silent,
+) -> Cells:
+    """Find the human CD45+ cells of a section at full resolution.
+
+    Parameters
+    ----------
+    section : Section
+    correction : Correction
+    compartments : Compartments
+        Cells are looked for in its analysable tissue only.
+    gate : Gate
+        Cells whose membrane lies below its threshold are not human.
+    settings : CellSettings
+    tile_px : int
+        Side of a processing tile; no result depends on it. Bigger tiles waste less on their halo (about 50 µm).
+    threads : int
+    progress : callable
+
+    Returns
+    -------
+    Cells
+        Not yet assigned to compartments. A section without cells gives an empty table, not an error.
+
+    Raises
+    ------
+    TooCoarseError
+        If the pixels are coarser than ``settings.coarsest_pixel_um``: too coarse for cells. The rest of the section
+        can be measured; the pipeline makes it NaN and a reason.
+    """
+    if section.pixel_size_um > settings.coarsest_pixel_um * (1 + 1e-6):
+        raise TooCoarseError(
+            f"{section.section_id}: pixels of {section.pixel_size_um:.3g} µm are too coarse for cells; "
+            f"at most {settings.coarsest_pixel_um:.3g} µm is needed"
+        )
+    work = _Work(section, correction, compartments.analysable, gate, settings, _Scales.of(section.pixel_size_um))
+    factor = section.grid.factor
+    wanted = [
+        tile.core for tile in tile_grid(section.shape, tile_px) if work.analysable[_coarse(tile.core, factor)].any()
+    ]
+    fraction = np.zeros(section.grid.shape, np.float32)
+    found: list[Found] = []
+    with _one_thread_in_opencv():
+        for core, (cells, positive, where) in zip(
+            wanted, map_tiles(work.tile, wanted, threads, progress=progress, stage="cells"), strict=True
+        ):
+            del core
+            fraction[where] = positive
+            found.append(cells)
+    fraction[~work.analysable] = 0
+    table, masks = join(found, [role for role in STAINS if role in section.roles], section.pixel_size_um)
+    return Cells(table, masks, fraction, gate)
+
+
+def even_out(plane: FloatPlane, background: float, background_sd: float) -> FloatPlane:
+    """Return √(1 + max(0, I − background) / (2.5 SD)): noise has the same size everywhere, bright cells do not
+    rule.
+
+    The root evens out the shot noise and the range of CD45 between cells; 1 is background.
+    """
+    level = np.subtract(plane, np.float32(background), dtype=np.float32)
+    np.maximum(level, np.float32(0), out=level)
+    level *= np.float32(1 / (FLOOR_SD * background_sd))
+    level += np.float32(1)
+    return np.sqrt(level, out=level)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that a tile needs; ``tile`` is safe in several threads."""
+
+    section: Section
+    correction: Correction
+    analysable: Mask
+    gate: Gate
+    settings: CellSettings
+    scales: _Scales
+
+    def tile(self, core: Window) -> tuple[Found, FloatPlane, tuple[slice, slice]]:
+        """Return the cells whose centre lies in ``core``, and its positive fraction with where it belongs."""
+        window = self._aligned(core)
+        cd45 = self._read(("cd45",), window)["cd45"]
+        positive, where = self._positive(cd45, core, window)
+        stains = [role for role in STAINS if role in self.section.roles]
+        if not np.any(cd45 >= self.gate.threshold):
+            return empty(len(stains)), positive, where
+        outlines = self._outlines(cd45, window)
+        scores = score_outlines(outlines, even_level(self.gate))
+        good = (scores >= self.settings.minimum_score) & self._on_tissue(outlines.centres, window)
+        centres, radii, scores = outlines.centres[good], outlines.radii[good], scores[good]
+        px = self.scales.pixel_um
+        kept = keep_best(centres, radii, scores, px, self.settings.maximum_overlap)
+        # in the order of the section, whatever the tile: paint() settles ties by it
+        order = np.flatnonzero(kept)
+        order = order[np.lexsort((centres[order, 1], centres[order, 0]))]
+        centres, radii, scores = centres[order] + (window.y0, window.x0), radii[order], scores[order]
+        mine = np.flatnonzero(
+            (centres[:, 0] >= core.y0 - 0.5)
+            & (centres[:, 0] < core.y1 - 0.5)
+            & (centres[:, 1] >= core.x0 - 0.5)
+            & (centres[:, 1] < core.x1 - 0.5)
+        )
+        if len(mine) == 0:
+            return empty(len(stains)), positive, where
+        inner = core.grown(math.ceil(LARGEST_UM / px) + 2, self.section.shape)
+        planes = self._read(stains[1:], inner)
+        rows, columns = (
+            slice(inner.y0 - window.y0, inner.y1 - window.y0),
+            slice(inner.x0 - window.x0, inner.x1 - window.x0),
+        )
+        stack = np.stack([cd45[rows, columns], *(planes[role] for role in stains[1:])])
+        boxes, starts, bits, sums = paint(
+            centres - (inner.y0, inner.x0), radii, px, mine, (inner.y0, inner.x0), stack
+        )
+        boxes += np.array([inner.y0, inner.y0, inner.x0, inner.x0], np.int32)
+        cells = Found(boxes, starts, bits, sums, scores[mine])
+        return (
+            cells.select((sums[:, 0] * px**2 >= self.settings.minimum_area_um2) & (sums[:, 0] >= 0.5 * sums[:, 1])),
+            positive,
+            where,
+        )
+
+    def _aligned(self, core: Window) -> Window:
+        """Return the window to read: the halo, on whole blocks counted from the slide's origin."""
+        halo, block = self.scales.halo_px, max(self.scales.block, self.section.grid.factor)
+        height, width = self.section.shape
+        return Window(
+            max(0, (core.y0 - halo) // block * block),
+            min(height, -(-(core.y1 + halo) // block) * block),
+            max(0, (core.x0 - halo) // block * block),
+            min(width, -(-(core.x1 + halo) // block) * block),
+        )
+
+    def _read(self, roles: tuple[str, ...] | list[str], window: Window) -> dict[str, FloatPlane]:
+        # unmixing needs every stain together
+        needed = self.correction.roles if self.correction.unmixing is not None else roles
+        if not roles:
+            return {}
+        return self.correction.apply({role: self.section.read(role, window) for role in needed}, window)
+
+    def _positive(self, cd45: FloatPlane, core: Window, window: Window) -> tuple[FloatPlane, tuple[slice, slice]]:
+        """Count the positive pixels of the coarse pixels that begin in ``core``."""
+        factor = self.section.grid.factor
+        y0, y1, x0, x1 = (-(-edge // factor) for edge in core)
+        part = cd45[
+            y0 * factor - window.y0 : y1 * factor - window.y0, x0 * factor - window.x0 : x1 * factor - window.x0
+        ]
+        shape = (y1 - y0, x1 - x0)
+        return count_positive(part, np.float32(self.gate.threshold), factor, shape), (slice(y0, y1), slice(x0, x1))
+
+    def _outlines(self, cd45: FloatPlane, window: Window) -> Outlines:
+        scales = self.scales
+        padded, top, left = self._padded(cd45, window)
+        level = even_out(_binned(padded, scales.bin), self.gate.background, self.gate.background_sd)
+        working_um = scales.pixel_um * scales.bin
+        fold = scales.block // scales.bin
+        blurred = cv2.GaussianBlur(level, (0, 0), SEED_SMOOTHING_UM / working_um)
+        places, votes = find_seeds(_binned(blurred, fold), working_um * fold, LEAST_VOTES)
+        smooth = cv2.GaussianBlur(level, (0, 0), SMOOTHING_UM / working_um)
+        outlines = trace_outlines(smooth, (places.astype(np.float64) + 0.5) * fold - 0.5, votes, working_um)
+        full = (outlines.centres + 0.5) * scales.bin - 0.5 - (top, left)
+        return Outlines(full, outlines.radii, outlines.evidence)
+
+    def _padded(self, cd45: FloatPlane, window: Window) -> tuple[FloatPlane, int, int]:
+        """Mirror the plane where the window ends with the slide, and complete its last blocks."""
+        block = self.scales.block
+        margin = SLOP_PX * block
+        height, width = self.section.shape
+        top, left = margin * (window.y0 == 0), margin * (window.x0 == 0)
+        bottom = margin * (window.y1 == height) + -cd45.shape[0] % block
+        right = margin * (window.x1 == width) + -cd45.shape[1] % block
+        if not (top or left or bottom or right):
+            return cd45, 0, 0
+        mode = cv2.BORDER_REFLECT if min(cd45.shape) > margin + block else cv2.BORDER_REPLICATE
+        return cv2.copyMakeBorder(cd45, top, bottom, left, right, mode), top, left
+
+    def _on_tissue(self, centres: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
+        pixels = (*np.floor(centres + 0.5).astype(np.intp), window.y0, window.x0)
+        inside = np.all((pixels >= 0) & (pixels < np.array(self.section.shape)), axis=1)
+        coarse = np.where(inside[:, None], pixels, 0) // self.section.grid.factor
+        wanted: npt.NDArray[np.bool_] = inside & self.analysable[coarse[:, 0], coarse[:, 1]]
+        return wanted
+
+
+def even_level(gate: Gate) -> float:
+    """Return the gate's threshold on the scale of :func:`even_out`."""
+    return math.sqrt(1 + max(0.0, gate.threshold - gate.background) / (FLOOR_SD * gate.background_sd))
+
+
+def _binned(plane: FloatPlane, factor: int) -> FloatPlane:
+    if factor == 1:
+        return plane
+    size = (plane.shape[1] // factor, plane.shape[0] // factor)
+    binned: FloatPlane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return binned
+
+
+def _coarse(window: Window, factor: int) -> tuple[slice, slice]:
+    return (
+        slice(window.y0 // factor, -(-window.y1 // factor)),
+        slice(window.x0 // factor, -(-window.x1 // factor)),
+    )
+
+
+@contextmanager
+def _one_thread_in_opencv() -> Iterator[None]:
+    """Keep OpenCV from starting threads of its own below ours."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

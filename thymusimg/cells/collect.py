@@ -1,0 +1,108 @@
+"""Join the cells of the tiles to one table and one set of masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from thymusimg.cells.model import CellMasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thymusimg.section.model import FloatPlane
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cells of one tile; ``sums`` as :func:`thymusimg.cells.overlap.paint` returns them."""
+
+    boxes: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.bool_]
+    sums: npt.NDArray[np.float64]
+    scores: FloatPlane
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Found:
+        """Return the chosen cells, in tight boxes."""
+        return _packed(self, np.flatnonzero(chosen))
+
+
+def empty(stains: int) -> Found:
+    """Return no cells."""
+    return Found(
+        np.zeros((0, 4), np.int32),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.bool_),
+        np.zeros((0, 4 + stains)),
+        np.zeros(0, np.float32),
+    )
+
+
+def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tuple[pd.DataFrame, CellMasks]:
+    """Join tiles to the cell table, sorted by ``y_um, x_um``, and the masks in its order."""
+    parts = [tile for tile in tiles if len(tile.boxes)] or [empty(len(stains))]
+    starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.starts) for part in parts]))])
+    together = Found(
+        np.concatenate([part.boxes for part in parts]),
+        starts.astype(np.int64),
+        np.concatenate([part.bits for part in parts]),
+        np.concatenate([part.sums for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )
+    pixels = together.sums[:, 0]
+    y_um = together.sums[:, 2] / pixels * pixel_um
+    x_um = together.sums[:, 3] / pixels * pixel_um
+    order = np.lexsort((x_um, y_um))
+    ordered = _packed(together, order)
+    columns = {
+        "cell_id": np.arange(1, len(order) + 1, dtype=np.int64),
+        "y_um": y_um[order],
+        "x_um": x_um[order],
+        "area_um2": pixels[order] * pixel_um**2,
+    }
+    columns |= {f"mean_{stain}": (together.sums[:, 4 + i] / pixels)[order] for i, stain in enumerate(stains)}
+    table = pd.DataFrame(columns | {"score": ordered.scores.astype(np.float64)})
+    return table, CellMasks(ordered.boxes, ordered.starts, ordered.bits)
+
+
+def _packed(found: Found, order: npt.NDArray[np.intp]) -> Found:
+    boxes, starts, bits = _pack(found.boxes, found.starts, found.bits, order)
+    return Found(boxes, starts, bits, found.sums[order], found.scores[order])
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(boxes, starts, bits, order):  # type: ignore[no-untyped-def]  # compiled
+    tight = np.empty((len(order), 4), np.int32)
+    begins = np.zeros(len(order) + 1, np.int64)
+    for m in range(len(order)):
+        i = order[m]
+        height, width = boxes[i, 1] - boxes[i, 0], boxes[i, 3] - boxes[i, 2]
+        y0, y1, x0, x1 = height, 0, width, 0
+        at = starts[i]
+        for y in range(height):
+            for x in range(width):
+                if bits[at]:
+                    y0, y1, x0, x1 = min(y0, y), max(y1, y + 1), min(x0, x), max(x1, x + 1)
+                at += 1
+        y0, x0 = min(y0, y1), min(x0, x1)
+        tight[m, 0], tight[m, 1] = boxes[i, 0] + y0, boxes[i, 0] + y1
+        tight[m, 2], tight[m, 3] = boxes[i, 2] + x0, boxes[i, 2] + x1
+        begins[m + 1] = begins[m] + (y1 - y0) * (x1 - x0)
+    packed = np.empty(begins[-1], np.bool_)
+    for m in range(len(order)):
+        i = order[m]
+        width = boxes[i, 3] - boxes[i, 2]
+        to = begins[m]
+        for y in range(tight[m, 0] - boxes[i, 0], tight[m, 1] - boxes[i, 0]):
+            at = starts[i] + y * width + tight[m, 2] - boxes[i, 2]
+            for _ in range(tight[m, 3] - tight[m, 2]):
+                packed[to] = bits[at]
+                to += 1
+                at += 1
+    return tight, begins, packed

@@ -1,0 +1,235 @@
+"""Which outlines stay where they overlap, and which cell owns a shared pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from thymusimg.cells.contours import LARGEST_UM, RAYS
+
+if TYPE_CHECKING:
+    from thymusimg.section.model import FloatPlane
+
+ROUNDS = 3
+"""Rounds of choosing; more would only matter in chains of more than six outlines, each better than the next."""
+REACH_UM = (2 * ROUNDS - 1) * 1.1 * LARGEST_UM
+"""Whether an outline stays depends on nothing farther away than this: discs in conflict have their centres
+within 1.1 radii of the bigger one, and a round looks two outlines far, the last one only one."""
+
+
+def keep_best(
+    centres: npt.NDArray[np.float64], radii: FloatPlane, scores: FloatPlane, pixel_um: float, maximum_overlap: float
+) -> npt.NDArray[np.bool_]:
+    """Choose among overlapping outlines.
+
+    In each of ``ROUNDS`` rounds an outline that is better than all undecided ones it conflicts with is kept, and
+    those are dropped; what is still undecided at the end is dropped. Greedy choice in the order of the score
+    would depend on outlines any distance away, and so on the tiles; this depends on those within
+    :data:`REACH_UM` only. Two outlines conflict when the discs of their areas share more than
+    ``maximum_overlap`` of the smaller one.
+
+    Parameters
+    ----------
+    centres : (N, 2) float64
+        y, x in pixels.
+    radii : (N, RAYS) float32
+        In µm.
+    scores : (N,) float32
+        Ties go to the upper, then the left one.
+    pixel_um, maximum_overlap : float
+
+    Returns
+    -------
+    (N,) bool
+    """
+    size = np.sqrt((radii.astype(np.float64) ** 2).mean(axis=1))
+    order = np.lexsort((centres[:, 1], centres[:, 0]))
+    kept = np.zeros(len(centres), np.bool_)
+    kept[order] = _keep(
+        centres[order] * pixel_um, size[order], scores[order], 2 * LARGEST_UM, maximum_overlap, ROUNDS
+    )
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(places, size, scores, farthest, maximum_overlap, rounds):  # type: ignore[no-untyped-def]  # compiled
+    count = len(places)
+    first = np.empty(32 * count + 32, np.int32)
+    second = np.empty(32 * count + 32, np.int32)
+    pairs = 0
+    for i in range(count):
+        for j in range(i + 1, count):
+            if places[j, 0] - places[i, 0] > farthest:
+                break
+            if abs(places[j, 1] - places[i, 1]) > farthest:
+                continue
+            distance = np.sqrt((places[j, 0] - places[i, 0]) ** 2 + (places[j, 1] - places[i, 1]) ** 2)
+            if _shared(distance, size[i], size[j]) > maximum_overlap:
+                if pairs == len(first):
+                    first = np.concatenate((first, np.empty_like(first)))
+                    second = np.concatenate((second, np.empty_like(second)))
+                first[pairs], second[pairs] = i, j
+                pairs += 1
+    state = np.zeros(count, np.int8)  # 0 undecided, 1 kept, -1 dropped
+    beaten = np.empty(count, np.bool_)
+    for _ in range(rounds):
+        beaten[:] = False
+        for p in range(pairs):
+            i, j = first[p], second[p]
+            if state[i] == 0 and state[j] == 0:
+                # i is the upper (or left) one, and wins a tie
+                if scores[i] >= scores[j]:
+                    beaten[j] = True
+                else:
+                    beaten[i] = True
+        for i in range(count):
+            if state[i] == 0 and not beaten[i]:
+                state[i] = 1
+        for p in range(pairs):
+            i, j = first[p], second[p]
+            if state[i] == 1 and state[j] == 0:
+                state[j] = -1
+            elif state[j] == 1 and state[i] == 0:
+                state[i] = -1
+    return state == 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _shared(distance, a, b):  # type: ignore[no-untyped-def]  # compiled
+    """Return the part of the smaller of two discs that lies in the other."""
+    small = min(a, b)
+    if distance >= a + b:
+        return 0.0
+    if distance <= abs(a - b):
+        return 1.0
+    d2, a2, b2 = distance * distance, a * a, b * b
+    lens = (
+        a2 * np.arccos(min(1.0, (d2 + a2 - b2) / (2 * distance * a)))
+        + b2 * np.arccos(min(1.0, (d2 + b2 - a2) / (2 * distance * b)))
+        - 0.5 * np.sqrt(max(0.0, (a + b - distance) * (distance + a - b) * (distance - a + b) * (distance + a + b)))
+    )
+    return lens / (np.pi * small * small)
+
+
+@numba.njit(cache=True, nogil=True)
+def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-untyped-def]  # compiled
+    """Give every pixel to the outline in which it lies deepest, and sum the stains over the cells.
+
+    Depth is the distance to the centre over the outline's radius in that direction, so that two cells part where
+    their outlines cross.
+
+    Parameters
+    ----------
+    centres : (N, 2) float64
+        y, x in full-resolution pixels of the window, sorted by y.
+    radii : (N, RAYS) float32
+        In µm.
+    pixel_um : float
+    wanted : (M,) int
+        Outlines to paint; the others only take their share.
+    corner : (int, int)
+        Where the window begins on the slide.
+    planes : (R, Y, X) float32
+        The stains in the window.
+
+    Returns
+    -------
+    boxes : (M, 4) int32
+        ``y0, y1, x0, x1`` in the window.
+    starts : (M + 1,) int64
+    bits : bool
+        As in :class:`thymusimg.cells.model.CellMasks`.
+    sums : (M, 4 + R) float64
+        Pixels owned, pixels inside the outline, Σy, Σx (on the slide) and ΣI of each plane.
+    """
+    height, width = planes.shape[1:]
+    count = len(wanted)
+    reach = np.empty(len(centres), np.float64)
+    for i in range(len(centres)):
+        reach[i] = radii[i].max() / pixel_um
+    largest = reach.max() if len(centres) else 0.0
+    boxes = np.zeros((count, 4), np.int32)
+    starts = np.zeros(count + 1, np.int64)
+    for m in range(count):
+        i = wanted[m]
+        boxes[m, 0] = max(0, int(np.floor(centres[i, 0] - reach[i])))
+        boxes[m, 1] = min(height, int(np.floor(centres[i, 0] + reach[i])) + 2)
+        boxes[m, 2] = max(0, int(np.floor(centres[i, 1] - reach[i])))
+        boxes[m, 3] = min(width, int(np.floor(centres[i, 1] + reach[i])) + 2)
+        starts[m + 1] = starts[m] + (boxes[m, 1] - boxes[m, 0]) * (boxes[m, 3] - boxes[m, 2])
+    bits = np.zeros(starts[count], np.bool_)
+    sums = np.zeros((count, 4 + len(planes)), np.float64)
+    rivals = np.empty(64, np.int64)
+    for m in range(count):
+        i = wanted[m]
+        found = 0
+        for step in (-1, 1):
+            j = i + step
+            while 0 <= j < len(centres) and abs(centres[j, 0] - centres[i, 0]) <= reach[i] + largest:
+                near = reach[i] + reach[j]
+                if (
+                    found < 64
+                    and (centres[j, 0] - centres[i, 0]) ** 2 + (centres[j, 1] - centres[i, 1]) ** 2 < near * near
+                ):
+                    rivals[found] = j
+                    found += 1
+                j += step
+        y0, y1, x0, x1 = boxes[m]
+        at = starts[m]
+        for y in range(y0, y1):
+            for x in range(x0, x1):
+                depth = _depth(y - centres[i, 0], x - centres[i, 1], radii[i], pixel_um)
+                if depth < 1:
+                    sums[m, 1] += 1
+                    owned = True
+                    for r in range(found):
+                        j = rivals[r]
+                        other = _depth(y - centres[j, 0], x - centres[j, 1], radii[j], pixel_um)
+                        if other < depth or (other == depth and j < i):
+                            owned = False
+                            break
+                    if owned:
+                        bits[at] = True
+                        sums[m, 0] += 1
+                        sums[m, 2] += y + corner[0]
+                        sums[m, 3] += x + corner[1]
+                        for p in range(len(planes)):
+                            sums[m, 4 + p] += planes[p, y, x]
+                at += 1
+    return boxes, starts, bits, sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _depth(dy, dx, radii, pixel_um):  # type: ignore[no-untyped-def]  # compiled
+    distance = np.sqrt(dy * dy + dx * dx) * pixel_um
+    if distance == 0:
+        return 0.0
+    turn = np.arctan2(dy, dx) * (RAYS / (2 * np.pi))
+    if turn < 0:
+        turn += RAYS
+    ray = int(turn)
+    part = turn - ray
+    ray %= RAYS
+    return distance / (radii[ray] * (1 - part) + radii[(ray + 1) % RAYS] * part)
+
+
+@numba.njit(cache=True, nogil=True)
+def count_positive(plane, threshold, factor, shape):  # type: ignore[no-untyped-def]  # compiled
+    """Return the share of pixels at or above ``threshold`` in every block of ``factor`` pixels, as float32.
+
+    Blocks count from the plane's corner; the last ones may be cut by its edge.
+    """
+    height, width = plane.shape
+    share = np.zeros(shape, np.float32)
+    for by in range(shape[0]):
+        for bx in range(shape[1]):
+            y1, x1 = min((by + 1) * factor, height), min((bx + 1) * factor, width)
+            positive = 0
+            for y in range(by * factor, y1):
+                for x in range(bx * factor, x1):
+                    positive += plane[y, x] >= threshold
+            share[by, bx] = positive / ((y1 - by * factor) * (x1 - bx * factor))
+    return share
