@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numba
-import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @numba.njit(nogil=True, cache=True)
@@ -17,7 +21,7 @@ def paint_masks(
     bits: npt.NDArray[np.bool_],
     which: npt.NDArray[np.int64],
 ) -> None:
-    """Write ``index + 1`` of the cells ``which`` into ``labels``, whose first pixel is ``(y0, x0)`` of the slide."""
+    """Write ``index + 1`` of the cells ``which`` into ``labels``; its first pixel is ``(y0, x0)`` of the slide."""
     height, width = labels.shape
     for index in which:
         top, bottom, left, right = boxes[index]
