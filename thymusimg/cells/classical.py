@@ -17,7 +17,7 @@ from thymusimg.cells.evidence import score_outlines
 from thymusimg.cells.model import Cells
 from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint
 from thymusimg.cells.seeds import SUPPORT_UM, find_seeds
-from thymusimg.errors import PixelSizeError
+from thymusimg.errors import CellsError, PixelSizeError
 from thymusimg.progress import silent
 from thymusimg.section.model import Window
 from thymusimg.section.tiles import map_tiles, tile_grid
@@ -48,7 +48,7 @@ FLOOR_SD = 2.5
 STAINS = ("cd45", "k14", "k8")
 
 
-class TooCoarseError(PixelSizeError):
+class TooCoarseError(CellsError, PixelSizeError):
     """The section is too coarse for cells; everything but the cells can still be measured."""
 
 
@@ -135,10 +135,9 @@ def detect_cells(
 
 
 def even_out(plane: FloatPlane, background: float, background_sd: float) -> FloatPlane:
-    """Return √(1 + max(0, I − background) / (2.5 SD)): noise has the same size everywhere, bright cells do not
-    rule.
+    """Return √(1 + max(0, I − background) / (2.5 SD)), in which 1 is background.
 
-    The root evens out the shot noise and the range of CD45 between cells; 1 is background.
+    Noise has about the same size everywhere, and bright cells do not outweigh dim ones.
     """
     level = np.subtract(plane, np.float32(background), dtype=np.float32)
     np.maximum(level, np.float32(0), out=level)

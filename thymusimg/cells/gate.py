@@ -147,9 +147,8 @@ def estimate_gate(
         threshold, source, used = level.background + deviations * level.sd, "controls_sd", usable
     if threshold <= level.background:
         raise GateError(
-            f"{section.section_id}: the controls' CD45 threshold ({threshold:.4g}) does not exceed the section's
-            own " f"background ({level.background:.4g}); is the exposure of batch '{section.subject.batch}'
-            really one?"
+            f"{section.section_id}: the controls' CD45 threshold ({threshold:.4g}) is not above the section's own "
+            f"background ({level.background:.4g}); was batch '{section.subject.batch}' taken with one exposure?"
         )
     names_used = tuple(c.section_id for c in used)
     return Gate(
