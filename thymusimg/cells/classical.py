@@ -256,7 +256,8 @@ class _Work:
         return cv2.copyMakeBorder(cd45, top, bottom, left, right, mode), top, left
 
     def _on_tissue(self, centres: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
-        pixels = (*np.floor(centres + 0.5).astype(np.intp), window.y0, window.x0)
+        corner = np.array([window.y0, window.x0])
+        pixels = np.floor(centres + 0.5).astype(np.intp) + corner
         inside = np.all((pixels >= 0) & (pixels < np.array(self.section.shape)), axis=1)
         coarse = np.where(inside[:, None], pixels, 0) // self.section.grid.factor
         wanted: npt.NDArray[np.bool_] = inside & self.analysable[coarse[:, 0], coarse[:, 1]]
