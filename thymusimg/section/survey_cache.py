@@ -1,0 +1,71 @@
+"""Keeping what a survey streamed, so that a second run does not stream it again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from thymusimg.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from thymusimg.section.model import FloatPlane, Section
+
+VERSION = 1
+"""Raised whenever a survey's numbers change."""
+
+
+class Surveyed(NamedTuple):
+    """One channel's share of a survey: the coarse plane, and (N, 10) rows of tiles (y0, x0, y1, x1, statistics)."""
+
+    plane: FloatPlane
+    tiles: npt.NDArray[np.float64]
+
+
+def place(cache: Path | None, section: Section, role: str) -> Path | None:
+    """Return where a channel's share is kept; None where nothing is kept."""
+    identity = getattr(section.image, "identity", "")
+    if cache is None or not identity:
+        return None
+    text = f"{VERSION}|{identity}|{section.roles[role]}|{section.grid.factor}|{section.image.max_value}"
+    return cache / f"survey-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+
+
+def load(file: Path | None, section: Section) -> Surveyed | None:
+    """Return what is kept, or None if there is nothing or it is damaged."""
+    if file is None or not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            surveyed = Surveyed(kept["plane"], kept["tiles"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None  # an interrupted copy is streamed anew
+    return surveyed if surveyed.plane.shape == section.grid.shape else None
+
+
+def save(file: Path | None, surveyed: Surveyed) -> None:
+    """Keep a channel's share; whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    if file is None:
+        return
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as handle:
+            np.savez(handle, plane=surveyed.plane, tiles=surveyed.tiles)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{file.parent}: the survey cannot be kept there ({error.strerror or error}).") from error
