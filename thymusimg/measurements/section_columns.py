@@ -67,6 +67,8 @@ _SUBJECT = (
     _label("level", "Level of the section in the organ, as the study table has it"),
     _label("lobe", "Lobe, as the study table has it"),
     _label("negative_control", "Whether the section is a negative control of human CD45", "true/false", "bool"),
+    _label("exclude", "Whether the study leaves the section out of its animal", "true/false", "bool"),
+    _label("notes", "Notes of the study table"),
     Column("pixel_size_um", "sections", "µm", "Side of a full-resolution pixel", "image", interval="0.05-5"),
     Column(
         "grid_pixel_um", "sections", "µm", "Side of a pixel of the grid of compartments", "image", interval="> 0"
@@ -181,7 +183,7 @@ _JUNCTION = (
         "10-90 % width of the junction, 2.563 s: median over places on the junction of the error function fitted "
         "to the K14 profile across it, corrected for sampling",
         "R5",
-        WeightedMean("cmj_length_mm"),
+        WeightedMean("cmj_profiled_length_mm"),
         "log",
     ),
     _column("cmj_width_q25_um", "µm", "Lower quartile of cmj_width_um over the places", "R5"),
@@ -191,12 +193,14 @@ _JUNCTION = (
         "fraction",
         "Median over the places of h / (b + h): the step of K14 over its medullary plateau",
         "R5",
-        WeightedMean("cmj_length_mm"),
+        WeightedMean("cmj_profiled_length_mm"),
         "identity",
         "≤ 1 when the cortical plateau is not negative",
     ),
     _column("cmj_fit_r2", "fraction", "Median R² of the fitted profiles", "R5", interval="0-1"),
-    _column("cmj_places", "count", "Places on the junction whose profile was fitted", "R5", dtype="int"),
+    _column(
+        "cmj_profiled_length_mm", "mm", "Length of junction whose K14 profile could be taken", "R5", Sum(), "log"
+    ),
 )
 
 _STAINS = (

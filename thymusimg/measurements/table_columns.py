@@ -48,6 +48,7 @@ COMPARTMENT_COLUMNS = _declare(
     ("mean_k8", "intensity", "Mean K8 over background", "float"),
     ("mean_dapi", "intensity", "Mean DAPI over background", "float"),
     ("mean_confidence", "fraction", "Mean confidence of the labels", "float", "0-1"),
+    ("reason", "text", "Why numbers of this row are undefined", "str"),
 )
 
 CELL_COLUMNS = _declare(
@@ -79,6 +80,9 @@ ANIMAL_COLUMNS = (
         _GROUP,
         ("donor", "text", "Donor of the human cells", "str"),
         ("batch", "text", "Staining or imaging batch", "str"),
+        ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
+        ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
+        ("section_ids", "text", "The sections that were pooled", "str"),
         ("n_sections", "count", "Sections that were pooled", "int", "≥ 1"),
     ),
     *(

@@ -21,11 +21,8 @@ class MeasurementSettings(Frozen):
     profile_half_length_um: float = Field(100.0, ge=20, le=500)
     """K14 profiles across the junction reach this far to either side, in µm (R5)."""
 
-    profile_spacing_um: float = Field(20.0, ge=2, le=200)
-    """Distance along the junction between two K14 profiles, in µm (R5)."""
-
-    profile_min_count: int = Field(10, ge=1, le=1000)
-    """Fewer profiles than this and the width of the junction is undefined (R5)."""
+    profile_min_length_um: float = Field(200.0, ge=10, le=1e5)
+    """With less junction than this, in µm, on which a profile fits, the width is undefined (R5)."""
 
     psf_sigma_um: float = Field(0.0, ge=0, le=10)
     """Sigma of the microscope's point spread, in µm, taken off the junction's width (R5); 0 takes nothing off."""

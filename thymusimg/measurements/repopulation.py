@@ -1,0 +1,60 @@
+"""Are human cells repopulating the thymus: densities, intervals and the cortex-medulla ratio (P2, P3)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Values = npt.NDArray[np.float64]
+
+
+def garwood_interval(count: npt.ArrayLike, level: float = 0.95) -> tuple[Values, Values]:
+    """Return the exact Poisson interval of a count (P2; Garwood 1936).
+
+    ½ χ²(α/2; 2n) … ½ χ²(1−α/2; 2n+2). It describes one section and takes cells as independent: clustered cells
+    vary more.
+
+    Examples
+    --------
+    >>> low, high = garwood_interval(37)
+    >>> round(float(low), 1), round(float(high), 1)
+    (26.1, 51.0)
+    """
+    n, tail = np.asarray(count, np.float64), (1 - level) / 2
+    # χ² with no degree of freedom has no quantile; the lower end of no cells is 0
+    low = np.where(n > 0, stats.chi2.ppf(tail, 2 * np.maximum(n, 1)) / 2, 0.0)
+    return low, np.asarray(stats.chi2.ppf(1 - tail, 2 * n + 2) / 2)
+
+
+def density_per_mm2(count: float, area_mm2: float) -> tuple[float, float, float]:
+    """Return cells per mm² with the ends of the Garwood 95 % interval; NaN where there is no area (P2).
+
+    Examples
+    --------
+    No cell in 2 mm²: at most 3.69 / 2 per mm².
+
+    >>> [round(v, 2) for v in density_per_mm2(0, 2.0)]
+    [0.0, 0.0, 1.84]
+    """
+    if not area_mm2 > 0:
+        return math.nan, math.nan, math.nan
+    low, high = garwood_interval(count)
+    return count / area_mm2, float(low) / area_mm2, float(high) / area_mm2
+
+
+def log_ratio(count_cortex: float, area_cortex: float, count_medulla: float, area_medulla: float) -> float:
+    """Return ln{[(n_C + ½) / A_C] / [(n_M + ½) / A_M]}: above 0, cells are denser in the cortex (P3).
+
+    Finite without cells; NaN if either compartment is missing. The areas share a unit.
+
+    Examples
+    --------
+    >>> round(log_ratio(19.5, 1.0, 4.5, 1.0), 4)  # ln 4
+    1.3863
+    """
+    if not (area_cortex > 0 and area_medulla > 0):
+        return math.nan
+    return math.log((count_cortex + 0.5) / area_cortex) - math.log((count_medulla + 0.5) / area_medulla)

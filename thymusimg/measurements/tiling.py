@@ -1,0 +1,102 @@
+"""Square tiles over a mask: areas, sums and counts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from thymusimg.measurements.smoothing import bounding_box
+
+if TYPE_CHECKING:
+    from thymusimg.section.model import FloatPlane, Mask
+
+Edges = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Square tiles that cover a mask, laid symmetrically around the middle of its bounding box.
+
+    A tile's edge may cut a pixel: each part then counts in its own tile. So nothing changes when the section is
+    flipped, turned by 90° or padded.
+
+    Attributes
+    ----------
+    y_edges, x_edges : (N + 1,) float64
+        Edges in pixels; pixel ``i`` reaches from ``i`` to ``i + 1``.
+    area : (NY, NX) float64
+        Area of the mask in every tile, in pixels.
+    side_px : float
+    """
+
+    y_edges: Edges
+    x_edges: Edges
+    area: npt.NDArray[np.float64]
+    side_px: float
+
+    def covered(self, share: float) -> npt.NDArray[np.bool_]:
+        """Return which tiles hold at least ``share`` of their area of mask, as (NY, NX) bool."""
+        return self.area >= share * self.side_px**2 - 1e-6
+
+    def sum(self, plane: Mask | FloatPlane) -> npt.NDArray[np.float64]:
+        """Sum a plane over every tile, as (NY, NX) float64."""
+        return _tile_sums(plane, self.y_edges, self.x_edges)
+
+    def count(self, y: npt.ArrayLike, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Count points in every tile (pixel indices, the centre of pixel 0 is 0); one on an edge is shared."""
+        counts = np.zeros(self.area.shape)
+        rows, cols = _tile_pair(y, self.y_edges), _tile_pair(x, self.x_edges)
+        height, width = len(self.y_edges) - 1, len(self.x_edges) - 1
+        for row in rows:
+            for col in cols:
+                inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+                np.add.at(counts, (row[inside], col[inside]), 0.25)
+        return counts
+
+
+def lay_tiles(mask: Mask, side_px: float) -> Tiles:
+    """Lay tiles of ``side_px`` pixels over a non-empty mask.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lay_tiles(np.ones((4, 6), bool), 2.0).area
+    array([[4., 4., 4.],
+           [4., 4., 4.]])
+    """
+    rows, cols = bounding_box(mask)
+    y_edges, x_edges = _edges(rows, side_px), _edges(cols, side_px)
+    return Tiles(y_edges, x_edges, _tile_sums(mask, y_edges, x_edges), side_px)
+
+
+def _edges(span: slice, side_px: float) -> Edges:
+    count = max(1, math.ceil((span.stop - span.start) / side_px - 1e-9))
+    offsets = (np.arange(count + 1) - count / 2) * side_px
+    # thousandths of a pixel (a power of two): sums of masks then are exact, in whatever order they are taken
+    return np.asarray(np.round(offsets * 1024) / 1024 + (span.start + span.stop) / 2)
+
+
+def _tile_sums(plane: Mask | FloatPlane, y_edges: Edges, x_edges: Edges) -> npt.NDArray[np.float64]:
+    height, width = plane.shape
+    sums = np.zeros((len(y_edges) - 1, len(x_edges) - 1))
+    columns = np.arange(width + 1)
+    for i, (top, bottom) in enumerate(pairwise(y_edges)):
+        first, last = max(0, math.floor(top)), min(height, math.ceil(bottom))
+        if first >= last:
+            continue
+        rows = np.arange(first, last)
+        overlap = np.minimum(rows + 1, bottom) - np.maximum(rows, top)
+        line = (overlap[:, None] * plane[first:last]).sum(axis=0)
+        sums[i] = np.diff(np.interp(x_edges, columns, np.concatenate([[0.0], np.cumsum(line)])))
+    return sums
+
+
+def _tile_pair(index: npt.ArrayLike, edges: Edges) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the tile of every point twice; the two differ for a point on an edge."""
+    place = np.asarray(index, np.float64) + 0.5
+    return np.searchsorted(edges, place, side="right") - 1, np.searchsorted(edges, place, side="left") - 1
