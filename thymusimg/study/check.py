@@ -221,9 +221,10 @@ def _mixed_controls(rows: Iterable[SectionRow]) -> Iterable[str]:
     for group, same in _grouped(analysed, lambda row: row.subject.group).items():
         marked = [row.number for row in same if row.subject.negative_control]
         if 0 < len(marked) < len(same):
+            rows_marked = f"row {marked[0]} alone is" if len(marked) == 1 else f"rows {ranges(marked)} alone are"
             yield (
-                f"group '{group}': only rows {ranges(marked)} are marked negative_control; they are pooled and "
-                "compared like the others. Give stain controls (secondary only) an animal and a group of their own"
+                f"group '{group}': {rows_marked} marked negative_control, but pooled and compared "
+                "like the others. Give stain controls (secondary only) an animal and a group of their own"
             )
 
 

@@ -102,10 +102,11 @@ def contrast(
     )
     notes = [_undefined_note(part, column, found) for part, found in ((reference, other_has), (group, has))]
     other, values = other[other_has], values[has]
+    chosen = scales.choose_scale(np.concatenate([other, values]), column.scale)
+    other, values = scales.onto(other, chosen.scale), scales.onto(values, chosen.scale)
     reason = _refusal(base, column, animals, other, values)
     if reason:
         return dataclasses.replace(base, reason=reason, note=_sentences(notes))
-    chosen = scales.choose_scale(np.concatenate([other, values]), column.scale)
     strata = strata_of(animals, base.reference, base.group)
     notes += [chosen.note, strata.note, *_warnings(base, animals, column)]
     return _inference(base, chosen.scale, other, values, strata, settings, notes)
@@ -114,13 +115,13 @@ def contrast(
 def _inference(
     base: Contrast,
     scale: Scale,
-    reference: Values,
-    group: Values,
+    x: Values,
+    y: Values,
     strata: Strata,
     settings: StudySettings,
     notes: list[str],
 ) -> Contrast:
-    x, y = scales.onto(reference, scale), scales.onto(group, scale)
+    """Fill in a contrast from the reference's values ``x`` and the group's ``y``, both on ``scale``."""
     test = welch(x, y, settings.confidence)
     shown = scales.effect(test.difference, scale)
     g = hedges_g(x, y, settings.confidence)
@@ -146,7 +147,7 @@ def _inference(
         hedges_g=g.estimate,
         g_ci_low=g.low,
         g_ci_high=g.high,
-        cliffs_delta=cliffs_delta(reference, group),
+        cliffs_delta=cliffs_delta(x, y),
         p_welch=test.p,
         p_permutation=permuted.p,
         min_possible_p=permuted.smallest,
@@ -204,7 +205,11 @@ def _undefined_note(part: pd.DataFrame, column: Column, found: npt.NDArray[np.bo
     missing = int((~found).sum())
     if not missing:
         return ""
-    return f"undefined in {missing} of {len(part)} animals of '{part['group'].iloc[0]}', which are left out"
+    why = ""
+    if f"{column.name}_reason" in part:
+        reasons = dict.fromkeys(part.loc[~found, f"{column.name}_reason"].fillna("").astype(str))
+        why = f" ({' / '.join(reason for reason in reasons if reason)})"
+    return f"undefined in {missing} of {len(part)} animals of '{part['group'].iloc[0]}'{why}, which are left out"
 
 
 def _warnings(base: Contrast, animals: pd.DataFrame, column: Column) -> list[str]:

@@ -52,5 +52,5 @@ def effect(difference: Interval, scale: Scale) -> Interval:
     """Turn a difference on a scale into what a reader can use: itself, a ratio, or an odds ratio."""
     if scale == "identity":
         return difference
-    with np.errstate(over="ignore"):  # an interval that reaches beyond any number is infinite, and is said so
+    with np.errstate(over="ignore"):  # a limit beyond any number is infinite
         return Interval(*(float(np.exp(limit)) for limit in difference))

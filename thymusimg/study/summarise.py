@@ -59,7 +59,7 @@ def pool_animals(sections: pd.DataFrame, columns: Iterable[Column] | None = None
     -------
     DataFrame
         One row an animal in order of appearance: ``animal, group, donor, batch, timepoint, negative_control,
-        n_sections, section_ids`` and the pooled columns in their units, NaN where undefined, with
+        n_sections`` and the pooled columns in their units, NaN where undefined, with
         ``COLUMN_reason`` beside each column that is undefined for some animal.
     """
     if columns is None:
@@ -73,7 +73,6 @@ def pool_animals(sections: pd.DataFrame, columns: Iterable[Column] | None = None
         table[name] = [_distinct(part[name]) for part in parts.values()]
     table["negative_control"] = [bool(part["negative_control"].all()) for part in parts.values()]
     table["n_sections"] = [len(part) for part in parts.values()]
-    table["section_ids"] = [JOINED.join(part["section_id"]) for part in parts.values()]
     for column in columns:
         if column.pool is None or column.name not in kept:
             continue
@@ -104,6 +103,8 @@ def _distinct(values: pd.Series[str]) -> str:
 
 def _pool(part: pd.DataFrame, column: Column) -> tuple[float, str]:
     """Pool one column over an animal's sections: value, and the reason where it is undefined."""
+    if absent := [name for name in _parts(column) if name not in part]:
+        return np.nan, f"needs column '{absent[0]}', which is not there"
     own = _numbers(part, column.name)
     match column.pool:
         case Sum():
@@ -116,6 +117,8 @@ def _pool(part: pd.DataFrame, column: Column) -> tuple[float, str]:
             total = float(below[used].sum())
             if total > 0:
                 return float(factor * above[used].sum() / total), ""
+            if used.any():
+                return np.nan, "the areas or lengths it is per sum to 0"
         case WeightedMean(weight):
             weights = _numbers(part, weight)
             used = np.isfinite(own) & np.isfinite(weights) & (weights > 0)
@@ -134,15 +137,28 @@ def _added(part: pd.DataFrame, names: str | tuple[str, ...]) -> Values:
 
 
 def _numbers(part: pd.DataFrame, name: str) -> Values:
-    if name not in part:
-        return np.full(len(part), np.nan)
-    return pd.to_numeric(part[name], errors="coerce").to_numpy(dtype=np.float64)
+    return pd.to_numeric(part[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _parts(column: Column) -> tuple[str, ...]:
+    """Name the columns that a pooled value is made of."""
+    match column.pool:
+        case Ratio(numerator, denominator):
+            return tuple(
+                name for side in (numerator, denominator) for name in ([side] if isinstance(side, str) else side)
+            )
+        case WeightedMean(weight):
+            return (weight,)
+        case _:
+            return ()
 
 
 def _reasons(part: pd.DataFrame, name: str, undefined: npt.NDArray[np.bool_]) -> str:
-    """Say why, once a reason: ``no cortex (s1, s2)``."""
+    """Say why, once a reason; with the sections where they differ: ``no cortex (s1, s2); no medulla (s3)``."""
     given = part[f"{name}_reason"].fillna("").astype(str) if f"{name}_reason" in part else pd.Series("", part.index)
     by_reason: dict[str, list[str]] = {}
     for reason, section_id in zip(given[undefined], part["section_id"][undefined], strict=True):
         by_reason.setdefault(reason or "undefined in the section", []).append(section_id)
+    if len(by_reason) == 1 and undefined.all():
+        return next(iter(by_reason))
     return JOINED.join(f"{reason} ({', '.join(ids)})" for reason, ids in by_reason.items())
