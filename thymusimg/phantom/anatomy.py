@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ LINING_UM = 6.0
 """Thickness of the epithelium that lines a cyst."""
 SMALLEST_PATCH_UM2 = 1200.0
 """Smaller patches of a compartment are noise of the random field, not islets."""
+SMALLEST_SPACING_UM = 160.0
+"""Islets lie no closer, whatever number is wished for."""
 MEDULLA_SCALE = 0.62
 """Correlation length over the islet spacing at which the thresholded field shows about the wished number."""
 
@@ -29,9 +32,9 @@ MEDULLA_SCALE = 0.62
 class Anatomy:
     """The compartments of a synthetic section on its coarse grid.
 
-    ``depth_um`` is the signed depth under the outline (negative outside), ``medulla_um`` the signed distance to the
-    edge of the medulla (positive inside), ``cyst_um`` the depth inside the nearest cyst (negative outside), ``poor``
-    and ``mixed`` divide the indeterminate zone.
+    ``depth_um`` is the signed depth under the outline (negative outside), ``medulla_um`` the signed distance to
+    the edge of the medulla (positive inside), ``cyst_um`` the depth inside the nearest cyst (negative outside),
+    ``poor`` and ``mixed`` divide the indeterminate zone.
     """
 
     grid: Grid
@@ -101,16 +104,15 @@ def _draw_medulla(
     spec: PhantomSpec, rng: np.random.Generator, depth: FloatPlane, parenchyma: Mask, grid: Grid
 ) -> Mask:
     """Threshold a random field plus a prior of depth; a disordered thymus keeps little of the prior."""
-    area_um2 = np.count_nonzero(parenchyma) * grid.pixel_um**2
+    area_um2 = float(np.count_nonzero(parenchyma) * grid.pixel_um**2)
     if spec.medulla_fraction == 0 or area_um2 == 0:
         return np.zeros(grid.shape, bool)
     # islets have a size of their own: a small lobe holds fewer, not smaller ones
-    spacing_um = max(160.0, np.sqrt(area_um2 / spec.islets))
+    spacing_um = max(SMALLEST_SPACING_UM, math.sqrt(float(area_um2) / spec.islets))
     sigma_px = max(2.0, 0.5 * MEDULLA_SCALE * spacing_um * np.sqrt(spec.medulla_fraction + 0.2) / grid.pixel_um)
     field = random_field(rng, grid.shape, sigma_px)
-    deepest = float(depth.max())
-    prior = np.clip(depth / (0.55 * deepest), 0, 1)
-    field += np.float32(0.5 + 1.5 * spec.order) * prior
+    prior = np.clip(depth / (0.55 * float(depth.max())), 0, 1)
+    field += np.float32(0.4 + 2.8 * spec.order) * prior
     field += np.float32(0.15) * random_field(rng, grid.shape, max(1.5, 12 / grid.pixel_um))
     cut = np.quantile(field[parenchyma], 1 - spec.medulla_fraction)
     return _tidy((field > cut) & parenchyma, parenchyma, grid)
@@ -121,11 +123,12 @@ def _draw_indeterminate(
 ) -> tuple[Mask, Mask]:
     empty = np.zeros(grid.shape, bool)
     free = parenchyma & ~medulla
-    wanted = spec.indeterminate_fraction * np.count_nonzero(parenchyma)
-    share = min(1.0, wanted / max(1, np.count_nonzero(free)))
+    wanted = spec.indeterminate_fraction * float(np.count_nonzero(parenchyma))
+    share = min(1.0, wanted / max(1.0, float(np.count_nonzero(free))))
     if share == 0:
         return empty, empty
     field = random_field(rng, grid.shape, 45 / grid.pixel_um)
+    field += np.float32(0.22) * random_field(rng, grid.shape, 11 / grid.pixel_um)
     zone = free if share >= 1 else _tidy((field > np.quantile(field[free], 1 - share)) & free, free, grid)
     if not zone.any():
         return empty, empty
@@ -154,7 +157,9 @@ def _choose_cysts(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return centres (µm), half-axes (µm) and angles of cysts that fill the wished share of the tissue."""
     wanted = spec.cyst_fraction * np.count_nonzero(depth > 0) * grid.pixel_um**2
-    centres, axes, angles = [], [], []
+    centres: list[np.ndarray] = []
+    axes: list[tuple[float, float]] = []
+    angles: list[float] = []
     places = np.argwhere((depth > 35) & ~other)
     while wanted > 400 and len(places) and len(centres) < 60:
         radius = min(float(rng.lognormal(np.log(38), 0.4)), np.sqrt(wanted / np.pi) * 1.02)
@@ -170,15 +175,19 @@ def _choose_cysts(
 
 def _draw_ellipses(centres: np.ndarray, axes: np.ndarray, angles: np.ndarray, grid: Grid) -> FloatPlane:
     """Return the depth inside the nearest of the ellipses, in µm (first order), negative outside."""
-    inside = np.full(grid.shape, -1e4, np.float32)
-    y = grid.to_um(np.arange(grid.shape[0]))[:, None]
-    x = grid.to_um(np.arange(grid.shape[1]))[None, :]
+    depth = np.full(grid.shape, -1e4, np.float32)
     for (cy, cx), (a, b), angle in zip(centres, axes, angles, strict=True):
-        u = (np.cos(angle) * (x - cx) + np.sin(angle) * (y - cy)) / a
-        v = (-np.sin(angle) * (x - cx) + np.cos(angle) * (y - cy)) / b
-        wobble = 1 + 0.06 * np.sin(3 * np.arctan2(v, u) + angle * 5)
-        np.maximum(inside, (1 - np.hypot(u, v) * wobble) * np.sqrt(a * b), out=inside, casting="same_kind")
-    return inside
+        reach = 1.2 * max(a, b) + 8  # farther out nobody asks how far
+        low = np.maximum(np.floor(grid.to_index([cy - reach, cx - reach])).astype(int), 0)
+        high = np.maximum(np.ceil(grid.to_index([cy + reach, cx + reach])).astype(int), low)
+        box = depth[low[0] : high[0], low[1] : high[1]]
+        y = grid.to_um(low[0] + np.arange(box.shape[0]))[:, None] - cy
+        x = grid.to_um(low[1] + np.arange(box.shape[1]))[None, :] - cx
+        u = (np.cos(angle) * x + np.sin(angle) * y) / a
+        v = (-np.sin(angle) * x + np.cos(angle) * y) / b
+        wobble = 1 + 0.05 * np.sin(3 * np.arctan2(v, u) + 5 * angle) + 0.03 * np.sin(7 * np.arctan2(v, u) + angle)
+        np.maximum(box, ((1 - np.hypot(u, v) * wobble) * np.sqrt(a * b)).astype(np.float32), out=box)
+    return depth
 
 
 def _draw_vessels(spec: PhantomSpec, rng: np.random.Generator, medulla: Mask, parenchyma: Mask, grid: Grid) -> Mask:

@@ -137,7 +137,8 @@ def fat_patch(faults: Faults, anatomy: Anatomy) -> Mask:
     rims = (faults.fat > 0.25).astype(np.uint8)
     side = max(3, round(44 / anatomy.grid.pixel_um) | 1)
     closed = cv2.morphologyEx(rims, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return closed.astype(bool) & ~anatomy.tissue
+    patch: Mask = closed.astype(bool) & ~anatomy.tissue
+    return patch
 
 
 def draw_macrophages(spec: PhantomSpec, seed: int, anatomy: Anatomy, planes: Sequence[FloatPlane]) -> pd.DataFrame:

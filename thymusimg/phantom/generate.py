@@ -117,7 +117,8 @@ def _check(spec: PhantomSpec, seed: int, pixel_size_um: float, size_mm: float | 
 def _without_torn(cells: pd.DataFrame, faults: Faults, anatomy: Anatomy) -> pd.DataFrame:
     at = np.round(anatomy.grid.to_index(cells[["y_um", "x_um"]].to_numpy(float))).astype(int)
     at = np.clip(at, 0, np.array(anatomy.grid.shape) - 1)
-    return cells[~faults.tear[at[:, 0], at[:, 1]]].reset_index(drop=True)
+    whole: pd.DataFrame = cells.loc[~faults.tear[at[:, 0], at[:, 1]]].reset_index(drop=True)
+    return whole
 
 
 def _stain(

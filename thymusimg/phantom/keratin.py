@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numba import njit
 from scipy.special import ndtr
@@ -17,7 +18,7 @@ from thymusimg.phantom.streams import random_field, stream, upsample
 if TYPE_CHECKING:
     from thymusimg.phantom.anatomy import Anatomy
     from thymusimg.phantom.spec import PhantomSpec
-    from thymusimg.section.model import FloatPlane
+    from thymusimg.section.model import FloatPlane, Grid
 
 TERRITORY_UM = 15.0
 """Spacing of epithelial cells: the scale at which K8 and K14 mix."""
@@ -56,7 +57,7 @@ def _nearest(seeds, spacing, dy, dx, pixel, translation, out):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def _mesh(seeds, spacing, table, reach, pixel, dy, dx, weight, factor, out):  # type: ignore[no-untyped-def]
+def _mesh(seeds, spacing, table, widths, reach, pixel, dy, dx, weight, factor, out):  # type: ignore[no-untyped-def]
     """Add the edges of a jittered Voronoi diagram, each as bright as its pair of cells, where ``weight`` is."""
     height, width = out.shape
     rows, columns = seeds.shape[0], seeds.shape[1]
@@ -87,14 +88,16 @@ def _mesh(seeds, spacing, table, reach, pixel, dy, dx, weight, factor, out):  # 
             for k in range(n):
                 if k == first:
                     continue
-                # cheap bound first: the distance to the bisector is at least half the difference of distances
+                # the bisector lies gap / (2 √apart) away; no strand is wider than 1.5 times the usual
                 gap = near_d[k] - near_d[first]
                 apart = (near_y[k] - near_y[first]) ** 2 + (near_x[k] - near_x[first]) ** 2
-                if gap * gap >= 4.0 * reach * reach * apart:
+                if gap * gap >= 9.0 * reach * reach * apart:
                     continue
-                t = gap * gap / (4.0 * reach * reach * apart)
-                pair = (near_i[k] + near_i[first]) * 7919 + near_i[k] * near_i[first]
-                total += table[pair & 1023] * (1.0 - t) * (1.0 - t)
+                pair = ((near_i[k] + near_i[first]) * 7919 + near_i[k] * near_i[first]) & 1023
+                wide = widths[pair] * reach
+                t = gap * gap / (4.0 * wide * wide * apart)
+                if t < 1.0:
+                    total += table[pair] * (1.0 - t) * (1.0 - t)
             out[i, j] += np.float32(w * total)
 
 
@@ -154,7 +157,7 @@ def draw_keratin(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> tuple[FloatP
     bodies, kinds = _epithelial_bodies(spec, rng, anatomy, cells)
     draw_bodies(bodies, cells.k8[kinds], spec.section_um, grid.slide_pixel_um, k8)
     draw_bodies(bodies, cells.k14[kinds], spec.section_um, grid.slide_pixel_um, k14)
-    lining = _cyst_lining(anatomy)
+    lining = _cyst_lining(anatomy, rng)
     k14 += lining * 2.2
     k8 += lining * 1.3
     k8 *= spec.k8_strength
@@ -168,8 +171,11 @@ def _draw_network(spec: PhantomSpec, rng: np.random.Generator, anatomy: Anatomy)
     pixel = grid.slide_pixel_um
     # wandering strands: the plane is warped by 1.2 µm over 5 µm and 4 µm over 40 µm
     warp = [
-        1.2 * random_field(rng, shape, 4 / pixel)
-        + upsample(4 * random_field(rng, grid.shape, 40 / grid.pixel_um), grid)
+        upsample(
+            1.2 * random_field(rng, grid.shape, 4 / grid.pixel_um)
+            + 4 * random_field(rng, grid.shape, 40 / grid.pixel_um),
+            grid,
+        )
         for _ in range(2)
     ]
     medullary = ndtr(anatomy.medulla_um / max(spec.boundary_fuzz_um, 1.0)).astype(np.float32)
@@ -181,10 +187,23 @@ def _draw_network(spec: PhantomSpec, rng: np.random.Generator, anatomy: Anatomy)
     for weight, mesh in ((cortical, spec.mesh_cortex_um), (medullary, spec.mesh_medulla_um)):
         # the mean cell of a jittered square lattice is as wide as its spacing
         seeds = _jittered(rng, _extent_um(anatomy), mesh, 0.85)
-        table = rng.lognormal(-0.1, 0.45, 1024).astype(np.float32)
-        table[rng.random(1024) < 0.12] *= 0.15  # strands that leave the section
-        _mesh(seeds, np.float32(mesh), table, reach, np.float32(pixel), *warp, weight, grid.factor, network)
-    return network
+        table = rng.lognormal(-0.1, 0.55, 1024).astype(np.float32)
+        table[rng.random(1024) < 0.2] *= 0.12  # strands that leave the section
+        widths = np.clip(rng.normal(1.0, 0.25, 1024), 0.5, 1.5).astype(np.float32)
+        _mesh(seeds, np.float32(mesh), table, widths, reach, np.float32(pixel), *warp, weight, grid.factor, network)
+    return network + _out_of_focus(network, grid)
+
+
+def _out_of_focus(network: FloatPlane, grid: Grid) -> FloatPlane:
+    """Return the strands of the layers above and below: another part of the same net, blurred.
+
+    A section of 7 µm holds about one mesh in depth, so that next to nothing is seen through an empty mesh.
+    """
+    size = (-(-network.shape[1] // grid.factor), -(-network.shape[0] // grid.factor))
+    coarse = cv2.resize(network, size, interpolation=cv2.INTER_AREA)
+    steps = (round(7 / grid.pixel_um), round(-5 / grid.pixel_um))
+    haze = cv2.GaussianBlur(np.roll(coarse, steps, (0, 1)), (0, 0), 1.6 / grid.pixel_um)
+    return upsample(np.float32(0.4) * haze, grid)
 
 
 def _epithelial_bodies(
@@ -207,8 +226,11 @@ def _epithelial_bodies(
     return bodies, kinds
 
 
-def _cyst_lining(anatomy: Anatomy) -> FloatPlane:
-    inside = upsample(anatomy.cyst_um, anatomy.grid)
-    t = (inside - LINING_UM / 2) / (LINING_UM / 2)
-    lining: FloatPlane = np.clip(1 - t * t, 0, 1).astype(np.float32)
-    return lining * upsample((anatomy.labels == Compartment.CYST).astype(np.float32), anatomy.grid)
+def _cyst_lining(anatomy: Anatomy, rng: np.random.Generator) -> FloatPlane:
+    """Return the flat epithelium around every cyst, thick here and thin there, brighter in some cells."""
+    shape, pixel = anatomy.grid.shape, anatomy.grid.pixel_um
+    half = LINING_UM / 2 * np.exp(0.3 * random_field(rng, shape, 20 / pixel))
+    t = (anatomy.cyst_um - half) / half
+    lining = np.clip(1 - t * t, 0, 1) * (anatomy.labels == Compartment.CYST)
+    lining *= np.exp(0.35 * random_field(rng, shape, 5 / pixel))
+    return upsample(lining.astype(np.float32), anatomy.grid)

@@ -58,7 +58,7 @@ def tissue_glow(optics: OpticsSpec, seed: int, anatomy: Anatomy, channels: int) 
     grain = np.float32(0.5 * optics.autofluorescence_texture) * fine
     grain += 1
     glow = []
-    for channel in range(channels):
+    for _ in range(channels):
         strength = optics.autofluorescence * rng.uniform(0.7, 1.3)
         coarse = strength * alpha * np.maximum(0, 1 + optics.autofluorescence_texture * texture)
         coarse += optics.capsule_glow * rng.uniform(0.6, 1.4) * connective

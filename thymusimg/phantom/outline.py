@@ -21,8 +21,8 @@ def draw_outline(
 ) -> tuple[list[np.ndarray], tuple[int, int]]:
     """Return the polygons (y, x in µm) whose union is the lobe, and the slide's shape in pixels.
 
-    With ``size_mm`` the slide is a square of that side and the lobe is shrunk where it would not fit; without it the
-    slide is the lobe's box and a margin.
+    With ``size_mm`` the slide is a square of that side and the lobe is shrunk where it would not fit; without it
+    the slide is the lobe's box and a margin.
     """
     shapes = _unit_shapes(spec, rng)
     scale = np.sqrt(spec.area_mm2 * 1e6 / _union_area(shapes))

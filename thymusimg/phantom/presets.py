@@ -28,8 +28,8 @@ DENSITY_SD = 0.5
 class Preset:
     """A distribution of specs: a range a field, and fields that are the same in every section.
 
-    ``study`` says which groups a study of this preset has, and from which preset each is drawn; most presets are one
-    group of themselves.
+    ``study`` says which groups a study of this preset has, and from which preset each is drawn; most presets are
+    one group of themselves.
     """
 
     name: str

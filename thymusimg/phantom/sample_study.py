@@ -28,7 +28,7 @@ def find_sample_data() -> Path:
         if (folder / "recipe.csv").is_file():
             return folder
     raise UnreadableError(
-        f"sample data: recipe.csv is neither in {package / '_sample_data'} nor in {package.parent / 'sample_data'}; "
+        f"sample data: no recipe.csv in {package / '_sample_data'} or {package.parent / 'sample_data'}; "
         "reinstall thymusimg"
     )
 
@@ -36,13 +36,17 @@ def find_sample_data() -> Path:
 def write_sample_study(folder: str | Path, progress: Progress = silent) -> Path:
     """Write the sample study into ``folder`` and return the path of its ``study.toml``.
 
-    Three groups (untreated NSG, CD34, progenitors), two sections an animal; synthetic, hence a proof of code and
+    Three groups (untreated NSG, CD34, progenitors), two sections an animal. Synthetic, hence a proof of code and
     not of biology. The same bytes every time.
     """
     recipe = find_sample_data()
     root = Path(folder)
     write_study(
-        root, read_recipes(recipe / "recipe.csv"), images="images", changes={"camera": CAMERA}, progress=progress
+        root,
+        read_recipes(recipe / "recipe.csv"),
+        images="images",
+        changes={"camera": CAMERA},
+        progress=progress,
     )
     try:
         shutil.copyfile(recipe / "study.toml", root / "study.toml")

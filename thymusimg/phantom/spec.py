@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_PACKING = 0.36
-"""Random sequential addition of spheres jams at a volume fraction of about 0.38; denser sections cannot be drawn."""
+"""Random sequential addition of spheres jams at a volume fraction of about 0.38; denser cannot be drawn."""
 
 
 class OpticsSpec(Frozen):

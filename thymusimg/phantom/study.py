@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from thymusimg.errors import CallError, OutputError
 from thymusimg.phantom.generate import make_phantom
@@ -72,6 +73,14 @@ class Recipe:
         """Return the section, with fields of its spec replaced by ``changes``."""
         spec = self.spec().model_copy(update=dict(changes or {}))
         return make_phantom(spec, self.seed, pixel_size_um=self.pixel_size_um, size_mm=self.size_mm)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The true values of one section, and its cells."""
+
+    values: dict[str, object]
+    cells: pd.DataFrame
 
 
 def shared_latent(donor_seed: int, animal_seed: int, seed: int) -> Callable[[str], float]:
@@ -190,25 +199,18 @@ def write_study(
         if truth:
             (root / "truth" / "tables").mkdir(parents=True, exist_ok=True)
 
-        def write(recipe: Recipe) -> tuple[dict[str, object], object]:
+        def write(recipe: Recipe) -> Answer | None:
             phantom = recipe.make(changes)
             write_ome_tiff(phantom, root / images / f"{recipe.section_id}.ome.tif")
-            if truth:
-                write_truth(phantom, root / "truth" / f"{recipe.section_id}.npz")
-            identity = {"section_id": recipe.section_id, "animal": recipe.animal, "group": recipe.group}
-            cells = phantom.truth.cells.copy() if truth else None
-            if cells is not None:
-                cells.insert(0, "section_id", recipe.section_id)
-            return identity | {"pixel_size_um": phantom.pixel_size_um} | dict(phantom.truth.values), cells
+            return _write_answer(root, recipe, phantom) if truth else None
 
-        rows, tables = [], []
+        answers = []
         with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-            for done, (row, cells) in enumerate(_in_turn(pool, write, recipes, threads), start=1):
-                rows.append(row)
-                tables.append(cells)
+            for done, answer in enumerate(_in_turn(pool, write, recipes, threads), start=1):
+                answers.append(answer)
                 progress("drawing synthetic sections", done / len(recipes))
         if truth:
-            _write_tables(root / "truth" / "tables", rows, tables)
+            _write_tables(root / "truth" / "tables", [a for a in answers if a])
         return _write_table(root, recipes, images)
     except OutputError:
         raise
@@ -218,10 +220,10 @@ def write_study(
 
 def _in_turn(
     pool: ThreadPoolExecutor,
-    work: Callable[[Recipe], tuple[dict[str, object], object]],
+    work: Callable[[Recipe], Answer | None],
     recipes: Sequence[Recipe],
     ahead: int,
-) -> Iterable[tuple[dict[str, object], object]]:
+) -> Iterable[Answer | None]:
     """Yield results in order with few sections in flight, so that neither memory nor a cancel waits for all."""
     waiting = iter(recipes)
     flight = [pool.submit(work, r) for r in islice(waiting, ahead + 1)]
@@ -234,13 +236,22 @@ def _in_turn(
             future.cancel()
 
 
-def _write_tables(folder: Path, rows: list[dict[str, object]], tables: list[object]) -> None:
-    import pandas as pd  # only needed where a truth is asked for
+def _write_answer(root: Path, recipe: Recipe, phantom: Phantom) -> Answer:
+    write_truth(phantom, root / "truth" / f"{recipe.section_id}.npz")
+    row: dict[str, object] = {
+        "section_id": recipe.section_id,
+        "animal": recipe.animal,
+        "group": recipe.group,
+        "pixel_size_um": phantom.pixel_size_um,
+    }
+    cells = phantom.truth.cells.copy()
+    cells.insert(0, "section_id", recipe.section_id)
+    return Answer(row | dict(phantom.truth.values), cells)
 
-    pd.DataFrame(rows).to_csv(folder / "sections.csv", index=False)
-    pd.concat([t for t in tables if isinstance(t, pd.DataFrame)], ignore_index=True).to_parquet(
-        folder / "cells.parquet", index=False
-    )
+
+def _write_tables(folder: Path, answers: list[Answer]) -> None:
+    pd.DataFrame([a.values for a in answers]).to_csv(folder / "sections.csv", index=False)
+    pd.concat([a.cells for a in answers], ignore_index=True).to_parquet(folder / "cells.parquet", index=False)
 
 
 def _write_table(root: Path, recipes: Sequence[Recipe], images: str) -> Path:

@@ -130,7 +130,7 @@ def _radii(spec: PhantomSpec, rng: np.random.Generator, count: int) -> np.ndarra
     mean, sd = spec.cell_diameter_um, spec.cell_diameter_sd_um
     sigma = np.sqrt(np.log1p((sd / mean) ** 2))
     diameters = rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, count)
-    return np.clip(diameters, 5.0, 11.0) / 2  # type: ignore[no-any-return]  # numpy's clip is untyped for floats
+    return np.clip(diameters, 5.0, 11.0) / 2
 
 
 def _sample(rng: np.random.Generator, density: FloatPlane, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:

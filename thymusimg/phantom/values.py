@@ -78,4 +78,4 @@ def _islets(grid: Grid, labels: LabelPlane, parenchyma_mm2: float) -> dict[str, 
 
 
 def _ratio(above: float, below: float) -> float:
-    return above / below if below > 0 else float("nan")
+    return float(above) / float(below) if below > 0 else float("nan")

@@ -36,7 +36,12 @@ def write_ome_tiff(phantom: Phantom, path: str | Path, *, pyramid: bool = False)
         "PhysicalSizeYUnit": "µm",
         "UUID": "urn:uuid:00000000-0000-0000-0000-000000000000",
     }
-    options = {"photometric": "minisblack", "tile": (TILE_PX, TILE_PX), "compression": "zlib", "predictor": True}
+    options = {
+        "photometric": "minisblack",
+        "tile": (TILE_PX, TILE_PX),
+        "compression": "zlib",
+        "compressionargs": {"level": 1},
+    }
     with tifffile.TiffWriter(path, ome=True, byteorder="<") as tif:
         tif.write(
             levels[0],
@@ -74,5 +79,5 @@ def write_truth(phantom: Phantom, path: str | Path) -> None:
         factor=truth.grid.factor,
         psf=json.dumps(truth.psf),
         parameters=json.dumps(truth.parameters),
-        values=json.dumps(truth.values),
+        values=json.dumps({k: None if v != v else v for k, v in truth.values.items()}),
     )
