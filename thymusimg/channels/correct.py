@@ -35,6 +35,8 @@ class Correction:
     roles : tuple of str
     notes : tuple of str
         What was done and why, for the provenance.
+    periods : (float or None, float or None)
+        Height and width of the stitched tiles in coarse pixels, None where none was found.
     """
 
     grid: Grid
@@ -43,6 +45,7 @@ class Correction:
     unmixing: npt.NDArray[np.float64] | None
     roles: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    periods: tuple[float | None, float | None] = (None, None)
 
     def apply_coarse(self, planes: Mapping[str, FloatPlane]) -> dict[str, FloatPlane]:
         """Correct planes of the coarse grid; returns new (Y, X) float32 planes."""
@@ -122,17 +125,19 @@ def estimate_correction(
     offset = {role: float(background.get(role, 0.0)) for role in roles}
     notes = [f"background subtracted: {', '.join(f'{role} {level:.6g}' for role, level in offset.items())}"]
     gain: dict[str, FloatPlane] = {}
+    periods: tuple[float | None, float | None] = (None, None)
     if settings.illumination == "off":
         notes.append("illumination: off by setting")
     else:
         vignetting = estimate_vignetting(survey, tissue_mask, offset, settings)
         gain.update(vignetting.gain)
+        periods = vignetting.periods
         notes.extend(vignetting.notes)
     inverse = None
     if settings.unmixing is not None:
         inverse = inverse_mixing(settings.unmixing, roles)
         notes.append("unmixing: with the given matrix")
-    return Correction(survey.grid, offset, gain, inverse, roles, tuple(notes))
+    return Correction(survey.grid, offset, gain, inverse, roles, tuple(notes), periods)
 
 
 def sample_gain(gain: FloatPlane, factor: int, window: Window) -> FloatPlane:

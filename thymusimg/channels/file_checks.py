@@ -60,7 +60,8 @@ def check_saturation(evidence: Evidence, role: str) -> Check:
         above = float(np.mean(evidence.survey.planes[role][evidence.inside] >= 0.98 * ceiling))
         reason = (
             f"{piled} of {len(tiles)} tiles end at exactly {ceiling:g}, below the file's maximum of "
-            f"{evidence.section.image.max_value:g}: the camera was most likely saturated there"
+            f"{evidence.section.image.max_value:g}: the camera was most likely saturated there "
+            f"({percent(above)} of the tissue)"
         )
         status = grade(above, settings.saturation_pass, settings.saturation_fail)
         if status == "pass" and evidence.survey.grid.factor > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from thymusimg.channels.roles import resolve_roles, role_warnings
@@ -81,7 +81,7 @@ def open_section(
         files = dict(path_or_paths) if isinstance(path_or_paths, Mapping) else {}
         roles, markers = resolve_roles(image, {role: i for i, role in enumerate(files)} if files else channels)
         size_um = check_pixel_size(image, pixel_size_um)
-        outlines = () if roi is None else tuple(read_roi(roi, size_um))
+        outlines = () if roi is None else tuple(read_roi(Path(roi), size_um))
     except ThymusimgError:
         image.close()
         raise

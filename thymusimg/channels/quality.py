@@ -10,6 +10,7 @@ import pandas as pd
 from thymusimg.channels.check import Check, Evidence, grade, percent, unmeasured
 from thymusimg.channels.file_checks import check_calibration, check_format, check_saturation
 from thymusimg.channels.focus import MINIMUM_TILES, check_focus, relative_sharpness
+from thymusimg.channels.illumination import check_background, check_tiles
 from thymusimg.channels.stain_checks import (
     check_autofluorescence,
     check_bleed,
@@ -54,7 +55,7 @@ def assess_quality(
     rows += check_signals(evidence)
     for role in survey.planes:
         rows += [check_saturation(evidence, role), check_focus(evidence, role)]
-        rows.append(check_bleed(evidence, role))
+        rows += [*check_tiles(evidence, role), check_background(evidence, role), check_bleed(evidence, role)]
     rows += [check_autofluorescence(evidence), check_registration(evidence)]
     table = pd.DataFrame(rows, columns=list(Check._fields))
     table.insert(0, "section_id", section.section_id)

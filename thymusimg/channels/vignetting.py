@@ -1,28 +1,206 @@
-"""Per-tile vignetting of stitched slides: found by its period, used only where it helps."""
+"""Per-tile vignetting of stitched slides: found by its period, used only where it helps.
+
+The logarithm of vignetting is, to second order, a sum of one term along the tile's height and one along its
+width, so each axis is found and corrected on its own. A scanner may shift its tiles from row to row; the rows
+still repeat.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from thymusimg.channels.fold import BINS, find_period, fold, half_doubt, held_out_help, template, without_trend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy.typing as npt
 
     from thymusimg.section.model import FloatPlane, Mask
     from thymusimg.section.survey import Survey
     from thymusimg.settings import CorrectionSettings
 
+    Vector = npt.NDArray[np.float64]
+    Periods = tuple[float | None, float | None]
+
+_AXES = ("rows", "columns")
+_GLARE = 4.0
+
 
 @dataclass(frozen=True)
 class Vignetting:
-    """The gain of every role that is flattened, and what was found."""
+    """The gain of every role that is flattened, and what was found.
+
+    Attributes
+    ----------
+    gain : mapping of str to (Y, X) float32
+    notes : tuple of str
+    periods : (float or None, float or None)
+        Height and width of a tile in coarse pixels.
+    """
 
     gain: Mapping[str, FloatPlane] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    periods: Periods = (None, None)
+
+
+class TilePattern(NamedTuple):
+    """A stain's brightness across a tile along one axis.
+
+    Attributes
+    ----------
+    pattern : (BINS,) float64
+        Relative brightness less its mean: 0.1 is 10 % brighter than the tile's mean.
+    helps : float
+        Share of the pattern of one half of the tiles that the other half predicts.
+    doubt : float
+        Standard error of the pattern (root mean square over the tile).
+    """
+
+    pattern: Vector
+    helps: float
+    doubt: float
 
 
 def estimate_vignetting(
     survey: Survey, tissue_mask: Mask, offset: Mapping[str, float], settings: CorrectionSettings
 ) -> Vignetting:
-    """Find the vignetting of a stitched slide's tiles."""
-    return Vignetting(notes=("illumination: no per-tile vignetting was found",))
+    """Find the vignetting of a stitched slide's tiles.
+
+    Parameters
+    ----------
+    survey : Survey
+    tissue_mask : (Y, X) bool
+    offset : mapping of str to float
+        Background of each role, in raw units.
+    settings : CorrectionSettings
+
+    Returns
+    -------
+    Vignetting
+        Without gains where no pattern repeats at a tile period, or where flattening would not help.
+    """
+    inside = tissue_mask & survey.valid
+    clipped = {role: clipped_signal(plane, offset.get(role, 0.0), inside) for role, plane in survey.planes.items()}
+    signal = {role: plane for role, plane in clipped.items() if plane is not None}
+    if not signal:
+        return Vignetting(notes=("illumination: off, too little tissue to judge it",))
+    periods, notes = find_tiles(signal, inside, survey.grid.factor, settings)
+    if periods == (None, None):
+        return Vignetting(notes=(*notes, "illumination: off, no pattern repeats at a tile period"))
+    gain: dict[str, FloatPlane] = {}
+    for role, plane in signal.items():
+        profiles = []
+        for axis, period in enumerate(periods):
+            if period is None:
+                continue
+            pattern, helps, _ = tile_pattern(plane, inside, axis, periods)
+            depth = float(pattern.max() - pattern.min())
+            used = depth >= settings.minimum_gain and helps >= settings.minimum_help
+            notes.append(
+                f"illumination: {role}, {_AXES[axis]}: {100 * depth:.0f} % across a tile; one half of the tiles "
+                f"predicts {100 * max(0.0, helps):.0f} % of the other's pattern: {'flattened' if used else 'left'}"
+            )
+            if used:
+                profiles.append((axis, _along(pattern, period, survey.grid.shape[axis])))
+        if profiles:
+            gain[role] = _outer(profiles, survey.grid.shape)
+    return Vignetting(gain, tuple(notes), periods)
+
+
+def find_tiles(
+    signal: Mapping[str, FloatPlane], inside: Mask, factor: int, settings: CorrectionSettings
+) -> tuple[Periods, list[str]]:
+    """Find the height and width of the stitched tiles, in coarse pixels, from all stains together.
+
+    Illumination moves every stain the same way; compartments move them apart and cancel in the sum of the logs.
+    """
+    around = None if settings.tile_px is None else settings.tile_px / factor
+    found: list[float | None] = []
+    notes: list[str] = []
+    for axis in (0, 1):
+        weight = np.count_nonzero(inside, axis=1 - axis).astype(np.float64)
+        profile = sum((_log_profile(plane, weight, axis) for plane in signal.values()), np.zeros(weight.size))
+        extent = _extent(weight)
+        period, score = find_period(profile[extent], weight[extent], around)
+        known = score >= settings.minimum_repeat
+        found.append(period if known else None)
+        if known:
+            every = f"repeats every {period * factor:.0f} px (F {score:.0f})"
+            notes.append(f"illumination: the brightness of the {_AXES[axis]} {every}")
+    return (found[0], found[1]), notes
+
+
+def tile_pattern(plane: FloatPlane, inside: Mask, axis: int, periods: Periods) -> TilePattern:
+    """Measure a stain's brightness across a tile along one axis.
+
+    Each pixel is divided by its surroundings of one tile, which takes tissue larger than a tile away and leaves
+    the pattern as it is; what is smaller averages out over the tiles.
+
+    Returns
+    -------
+    TilePattern
+    """
+    import cv2
+
+    either = [p for p in periods if p is not None]
+    height, width = (p if p is not None else either[0] for p in periods)
+    size = (2 * int(width / 2) + 1, 2 * int(height / 2) + 1)
+    held = inside.astype(np.float32)
+    level = cv2.blur(plane, size) / np.maximum(cv2.blur(held, size), 1e-3)
+    ratio = np.where(inside, np.minimum(plane / np.maximum(level, 1e-6), _GLARE), 0)
+    weight = np.count_nonzero(inside, axis=1 - axis).astype(np.float64)
+    profile = ratio.sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
+    period = periods[axis]
+    if period is None:
+        raise ValueError(f"the tiles have no known period along axis {axis}")
+    # The coordinate stays anchored at the slide's origin: no shift to the tissue's extent here.
+    folded = fold(without_trend(profile, weight, period), weight, period)
+    return TilePattern(_smoothed(template(folded)), held_out_help(folded), half_doubt(folded))
+
+
+def clipped_signal(plane: FloatPlane, offset: float, inside: Mask) -> FloatPlane | None:
+    """Return a role above its background, glare cut at the tissue's 99th percentile, 0 off the tissue.
+
+    None where the tissue is too small (under 4096 coarse pixels) or no brighter than the background.
+    """
+    values = plane[inside]
+    if values.size < 4096:
+        return None
+    top = float(np.percentile(values[:: max(1, values.size // 200_000)], 99)) - offset
+    if top <= 0:
+        return None
+    return np.where(inside, np.clip(plane - np.float32(offset), 0, top), 0).astype(np.float32)
+
+
+def _log_profile(plane: FloatPlane, weight: Vector, axis: int) -> Vector:
+    mean = plane.sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
+    typical = float(np.average(mean, weights=weight))
+    return np.asarray(np.log(np.maximum(mean, 0.02 * typical) / typical), dtype=np.float64)
+
+
+def _extent(weight: Vector) -> slice:
+    """Return the stretch with enough tissue; a few stray pixels carry no mean."""
+    held = np.flatnonzero(weight > 0.05 * weight.max())
+    return slice(int(held[0]), int(held[-1]) + 1)
+
+
+def _smoothed(pattern: Vector) -> Vector:
+    """Smooth a pattern a little around the tile (the seam joins its ends)."""
+    return np.asarray((np.roll(pattern, 1) + 2 * pattern + np.roll(pattern, -1)) / 4, dtype=np.float64)
+
+
+def _along(pattern: Vector, period: float, size: int) -> Vector:
+    """Return the relative gain, mean 1 over a tile, at ``size`` pixels from the slide's origin."""
+    place = (np.arange(size) / period % 1) * BINS - 0.5
+    return 1 + np.interp(place, np.arange(BINS), pattern, period=BINS)
+
+
+def _outer(profiles: list[tuple[int, Vector]], shape: tuple[int, int]) -> FloatPlane:
+    gain = np.ones(shape, np.float32)
+    for axis, profile in profiles:
+        gain *= (profile[:, None] if axis == 0 else profile[None, :]).astype(np.float32)
+    return gain

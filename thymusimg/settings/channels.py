@@ -83,14 +83,14 @@ class CorrectionSettings(Frozen):
     tile_px: float | None = Field(None, ge=32)
     """Period of the stitched camera tiles at full resolution, in px (tile side less overlap); None detects it."""
 
-    minimum_gain: float = Field(0.15, ge=0, lt=1)
-    """A role's gain is used only if vignetting takes at least this share between a tile's centre and corners."""
+    minimum_repeat: float = Field(12.0, ge=1)
+    """A tile period counts as found when what repeats has this many times the variance that chance leaves (F)."""
 
-    minimum_help: float = Field(0.25, ge=0, lt=1)
-    """... and if flattening removes at least this share of the periodic variation of tiles it was not learnt from."""
+    minimum_gain: float = Field(0.05, ge=0, lt=1)
+    """A role is flattened only if the brightness varies by at least this share across a tile."""
 
-    minimum_tiles: int = Field(12, ge=4)
-    """Fewest tissue-bearing tiles from which a vignetting pattern may be learnt."""
+    minimum_help: float = Field(0.5, ge=0, lt=1)
+    """... and if the pattern of one half of the tiles removes at least this share of the pattern of the other."""
 
     unmixing: dict[str, dict[str, float]] | None = None
     """Mixing matrix from single-stain controls: ``unmixing[measured][source]`` is the share of the source's
