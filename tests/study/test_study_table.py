@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from thymusimg.errors import CallError, SettingsError, StudyTableError
 from thymusimg.study.design import load_study
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEADER = "section_id,path,animal,group"
 
@@ -238,6 +238,32 @@ def test_bad_tomls(folder: Path, body: str, said: str) -> None:
 def test_no_tables(folder: Path, name: str, data: bytes, said: str) -> None:
     (folder / name).write_bytes(data)
     assert said in faults(folder / name)
+
+
+@hypothesis.given(
+    data=strategies.one_of(
+        strategies.binary(max_size=200),
+        strategies.text(strategies.sampled_from('section_id,path;animal\tgroup"\n\r é0x/.'), max_size=120).map(
+            str.encode
+        ),
+        strategies.lists(
+            strategies.lists(strategies.text(max_size=6), min_size=4, max_size=5).map(",".join), max_size=4
+        ).map(lambda lines: "\n".join([HEADER, *lines]).encode("utf-8", "replace")),
+    )
+)
+@hypothesis.settings(max_examples=150, deadline=None)
+def test_any_file_is_read_or_refused_plainly(data: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(data)
+        with pytest.raises(StudyTableError):
+            load_study(path)
+
+
+def test_without_a_reference_it_is_said_before_the_run(folder: Path) -> None:
+    (said,) = load_study(table(folder, HEADER, "s1,a.tif,m1,g", "s2,b.tif,m2,h")).warnings
+    assert "2 groups (g, h) and no reference" in said
+    assert not load_study(table(folder, HEADER, "s1,a.tif,m1,g")).warnings
 
 
 def test_missing_and_folder(folder: Path) -> None:

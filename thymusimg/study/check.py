@@ -48,7 +48,7 @@ def check_rows(
     if not any(not row.subject.exclude for row in rows):
         faults.add("every section is excluded" if rows else "no sections below the header")
     faults.raise_any()
-    return rows, (*_double_uses(rows), *_odd_names(rows), *_mixed_controls(rows))
+    return rows, (*_no_reference(rows, settings), *_double_uses(rows), *_odd_names(rows), *_mixed_controls(rows))
 
 
 def _check_header(sheet: Sheet, faults: Faults) -> None:
@@ -186,6 +186,15 @@ def _check_settings(
         if name not in endpoints:
             hint = nearest(name, endpoints) or "; see tables/dictionary.csv for the columns"
             faults.add(f"[study] primary: '{name}' is no column of sections.csv that can be compared{hint}")
+
+
+def _no_reference(rows: Iterable[SectionRow], settings: StudySettings) -> Iterable[str]:
+    groups = dict.fromkeys(row.subject.group for row in rows if not row.subject.exclude)
+    if len(groups) > 1 and not settings.reference:
+        yield (
+            f"{len(groups)} groups ({', '.join(groups)}) and no reference: nothing will be compared. "
+            'Write  reference = "GROUP"  under [study] in a study.toml'
+        )
 
 
 def _double_uses(rows: Iterable[SectionRow]) -> Iterable[str]:

@@ -6,7 +6,6 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from thymusimg.errors import SettingsError, StudyTableError
-from thymusimg.measurements.columns import columns
 from thymusimg.settings import Settings
 from thymusimg.study.check import check_rows
 from thymusimg.study.model import TABLE_COLUMNS, SectionRow, Study
@@ -44,6 +43,8 @@ def load_study(path: Path, *, endpoints: Collection[str] | None = None) -> Study
     settings, table = _settings_and_table(path)
     sheet = read_sheet(table, TABLE_COLUMNS)
     if endpoints is None and settings.study.primary:
+        from thymusimg.measurements.columns import columns  # pandas: not for a command that only reads a table
+
         endpoints = [column.name for column in columns("sections") if column.pool is not None]
     rows, warnings = check_rows(sheet, settings.study, endpoints or ())
     return Study(settings, rows, table.parent, (*sheet.warnings, *warnings), table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def permute(
     # arrangements that differ by rounding only are ties
     limit = abs(seen) - 1e-9 * max(1e-300, float(np.abs(values - values.mean()).sum()))
     if total <= most_exact:
-        hits = sum(int((np.abs(part) >= limit).sum()) for part in _all_sums(blocks))
+        hits = int((np.abs(_all_sums(blocks)) >= limit).sum())
         return Permutation(hits / total, smallest, True, total)
     hits = sum(int((np.abs(part) >= limit).sum()) for part in _drawn_sums(blocks, draws, seed))
     return Permutation((1 + hits) / (draws + 1), max(smallest, 1 / (draws + 1)), False, draws)
@@ -88,16 +89,22 @@ def _blocks(values: Values, in_group: Labels, strata: npt.NDArray[np.int64] | No
     return blocks
 
 
-def _all_sums(blocks: list[tuple[Values, int]], chunk: int = 20_000) -> list[Values]:
-    """Return the statistic of every arrangement, in chunks of the first stratum's choices."""
+def _all_sums(blocks: list[tuple[Values, int]]) -> Values:
+    """Return the statistic of every arrangement."""
     sums = np.zeros(1)
     for block, count in blocks:
-        choices = itertools.combinations(range(block.size), count)
-        parts = []
-        while picked := list(itertools.islice(choices, chunk)):
-            parts.append(block[np.array(picked)].sum(axis=1))
-        sums = np.add.outer(sums, np.concatenate(parts)).ravel()
-    return [sums]
+        chosen = np.zeros(math.comb(block.size, count))
+        for place in _choices(block.size, count).T:
+            chosen += block[place]
+        sums = np.add.outer(sums, chosen).ravel()
+    return sums
+
+
+@lru_cache(maxsize=8)  # every endpoint of a study asks for the same
+def _choices(size: int, count: int) -> npt.NDArray[np.uint16]:
+    """List every choice of ``count`` of ``size`` animals, as (choices, count) places."""
+    places = itertools.chain.from_iterable(itertools.combinations(range(size), count))
+    return np.fromiter(places, dtype=np.uint16, count=count * math.comb(size, count)).reshape(-1, count)
 
 
 def _drawn_sums(blocks: list[tuple[Values, int]], draws: int, seed: int, chunk: int = 10_000) -> list[Values]:
