@@ -208,7 +208,7 @@ def _undefined_note(part: pd.DataFrame, column: Column, found: npt.NDArray[np.bo
     why = ""
     if f"{column.name}_reason" in part:
         reasons = dict.fromkeys(part.loc[~found, f"{column.name}_reason"].fillna("").astype(str))
-        why = f" ({' / '.join(reason for reason in reasons if reason)})"
+        why = f" ({' / '.join(reason.replace(JOINED, ' / ') for reason in reasons if reason)})"
     return f"undefined in {missing} of {len(part)} animals of '{part['group'].iloc[0]}'{why}, which are left out"
 
 
