@@ -1,0 +1,204 @@
+"""The answer to each declared question, in one plain sentence and with no more certainty than the data have."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thymusimg.report.words import (
+    REORGANISATION,
+    REPOPULATION,
+    is_repopulation,
+    label,
+    listed,
+    number,
+    p_value,
+    with_unit,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from thymusimg.report.run_folder import RunFolder
+
+FEW_ANIMALS = 4
+NOT_EVIDENCE = "That is not evidence that the groups are alike."
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One row of ``comparisons.csv``, as numbers and in words.
+
+    Attributes
+    ----------
+    verdict : str
+        ``differs``, ``hints`` (its interval excludes no difference, its adjusted p does not), ``open`` or
+        ``refused``.
+    """
+
+    endpoint: str
+    group: str
+    reference: str
+    primary: bool
+    n_group: int
+    n_reference: int
+    means: str
+    difference: str
+    interval: str
+    effect: str
+    effect_interval: str
+    p_raw: str
+    p_adjusted: str
+    adjustment: str
+    verdict: str
+    sentence: str
+    note: str
+    reason: str
+    sort: Mapping[str, float]
+
+    @property
+    def title(self) -> str:
+        """The endpoint in the reader's words."""
+        return label(self.endpoint)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The note's sentences, one by one."""
+        return tuple(part.strip() for part in self.note.split("; ") if part.strip())
+
+
+def read_contrasts(run: RunFolder) -> list[Contrast]:
+    """Return every row of ``comparisons.csv``, primary endpoints first, each group in the study's order."""
+    frame = run.tables["comparisons"]
+    rows = [_contrast(row, run) for row in frame.to_dict("records") if row.get("endpoint")]
+    primary = {name: i for i, name in enumerate(run.primary)}
+    groups = {name: i for i, name in enumerate(run.groups)}
+    order = {name: i for i, name in enumerate(dict.fromkeys(c.endpoint for c in rows))}
+    rows.sort(
+        key=lambda c: (
+            not c.primary,
+            primary.get(c.endpoint, len(order)),
+            order[c.endpoint],
+            groups.get(c.group, 99),
+        )
+    )
+    return rows
+
+
+def questions(contrasts: list[Contrast]) -> list[tuple[str, list[Contrast]]]:
+    """Return the two questions with their primary contrasts; a question without any is left out."""
+    asked = (("Is the thymus reorganising?", False), ("Are human cells repopulating it?", True))
+    answered = [(q, [c for c in contrasts if c.primary and is_repopulation(c.endpoint) == r]) for q, r in asked]
+    return [(question, found) for question, found in answered if found]
+
+
+def exploratory_lead(contrasts: list[Contrast]) -> list[Contrast]:
+    """Return the contrasts shown where no primary was declared: a fixed list, never picked by their p."""
+    fixed = (*REORGANISATION[:2], *REPOPULATION[:1])
+    return [c for c in contrasts if c.endpoint in fixed]
+
+
+def why_no_answer(run: RunFolder, contrasts: list[Contrast]) -> str:
+    """Return why there is no confirmatory answer, "" where there is one."""
+    if run.study is None and not len(run.tables["comparisons"]):
+        return "One section, no study: there are no groups to compare, so this report holds no statistics."
+    if any(c.primary for c in contrasts):
+        return ""
+    reasons = sorted({str(r) for r in run.tables["comparisons"].get("reason", ()) if str(r)})
+    if run.primary:
+        why = "; ".join(reasons) or "no comparison of a primary endpoint was recorded"
+        return f"No inference on the declared endpoints ({listed([label(c) for c in run.primary])}): {why}."
+    if not contrasts:
+        return f"No groups were compared: {'; '.join(reasons) or 'no comparison was recorded'}."
+    return (
+        "No primary endpoint was declared in the study file before looking, so nothing here is a confirmatory "
+        "answer. "
+        "Everything below is exploratory: it can suggest a hypothesis, not test one."
+    )
+
+
+def _contrast(row: Mapping[Any, Any], run: RunFolder) -> Contrast:
+    def value(name: str) -> float:
+        try:
+            return float(row.get(name, ""))
+        except ValueError:
+            return math.nan
+
+    def text(name: str) -> str:
+        return str(row.get(name, ""))
+
+    endpoint, scale = text("endpoint"), text("scale") or "identity"
+    meaning = run.meanings.get(endpoint)
+    unit = text("unit") or (meaning.unit if meaning else "")
+    difference, low, high = value("difference"), value("ci_low"), value("ci_high")
+    ratio = scale in {"log", "logit"}
+    alpha = 1 - float(run.setting("study", "confidence", 0.95))
+    verdict = _verdict(text("reason"), low, high, 1.0 if ratio else 0.0, value("p_adjusted"), alpha)
+    interval = f"{number(low, signed=not ratio)} to {number(high, signed=not ratio)}" if math.isfinite(low) else ""
+    shown = f"× {number(difference)}" if scale == "log" else with_unit(difference, unit, signed=not ratio)
+    shown = f"odds × {number(difference)}" if scale == "logit" else shown
+    means = f"{number(value('mean_group'))} against {with_unit(value('mean_reference'), unit)}"
+    contrast = Contrast(
+        endpoint=endpoint,
+        group=text("group"),
+        reference=text("reference"),
+        primary=text("role") == "primary",
+        n_group=_count(value("n_group")),
+        n_reference=_count(value("n_reference")),
+        means=means if math.isfinite(value("mean_group")) else "",
+        difference=shown if math.isfinite(difference) else "undefined",
+        interval=interval,
+        effect=number(value("hedges_g"), signed=True) if math.isfinite(value("hedges_g")) else "",
+        effect_interval=f"{number(value('g_ci_low'), signed=True)} to {number(value('g_ci_high'), signed=True)}"
+        if math.isfinite(value("g_ci_low"))
+        else "",
+        p_raw=_both_p(value("p_welch"), value("p_permutation")),
+        p_adjusted=p_value(value("p_adjusted")) if math.isfinite(value("p_adjusted")) else "",
+        adjustment=text("adjustment"),
+        verdict=verdict,
+        sentence="",
+        note=text("note"),
+        reason=text("reason"),
+        sort={k: value(k) for k in ("difference", "hedges_g", "p_welch", "p_permutation", "p_adjusted")},
+    )
+    up = difference > (1.0 if ratio else 0.0)
+    return Contrast(**{**vars(contrast), "sentence": _sentence(contrast, up)})
+
+
+def _verdict(reason: str, low: float, high: float, null: float, p_adjusted: float, alpha: float) -> str:
+    if reason or not (math.isfinite(low) and math.isfinite(high)):
+        return "refused"
+    if low <= null <= high:
+        return "open"
+    return "differs" if p_adjusted < alpha else "hints"
+
+
+def _sentence(c: Contrast, up: bool) -> str:
+    what, than = f"{c.title}", f"in {c.group} than in {c.reference}"
+    way = "higher" if up else "lower"
+    few = min(c.n_group, c.n_reference) < FEW_ANIMALS
+    caution = " With so few animals this needs repeating before it is believed." if few else ""
+    match c.verdict:
+        case "refused":
+            return f"No inference on {what} {f'in {c.group}' if c.group else ''}: {c.reason or 'not recorded why'}."
+        case "differs":
+            return f"{what} is {way} {than}: the interval stays clear of no difference.{caution}"
+        case "hints":
+            return (
+                f"{what} looks {way} {than}, but not once all comparisons of the study are accounted for "
+                f"({c.p_adjusted or 'adjusted p not recorded'}): a hint, not a finding.{caution}"
+            )
+    return (
+        f"These animals do not settle whether {what} differs between {c.group} and {c.reference}: "
+        f"the interval, {c.interval}, includes no difference. {NOT_EVIDENCE}"
+    )
+
+
+def _both_p(welch: float, permutation: float) -> str:
+    named = (("Welch", welch), ("permutation", permutation))
+    return ", ".join(f"{name} {p_value(p)}" for name, p in named if math.isfinite(p))
+
+
+def _count(value: float) -> int:
+    return int(value) if math.isfinite(value) else 0

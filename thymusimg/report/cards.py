@@ -1,0 +1,212 @@
+"""One card a section: its pictures, its key numbers and what quality control said of it."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from thymusimg.report.run_folder import PICTURES, RunFolder, truth
+from thymusimg.report.words import label, number, with_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+KEY_NUMBERS = (
+    "tissue_area_mm2",
+    "medulla_fraction",
+    "segregation_index_50um",
+    "cortical_coverage",
+    "cortical_thickness_um",
+    "cmj_width_um",
+    "islet_count",
+    "largest_islet_share",
+    "double_positive_fraction",
+    "cd45_count",
+    "cd45_density_per_mm2",
+    "cd45_density_cortex_per_mm2",
+    "cd45_density_medulla_per_mm2",
+    "cd45_area_fraction",
+    "cd45_log_ratio_cortex_medulla",
+    "cd45_empty_tile_fraction",
+)
+
+PICTURE_BUDGET = 6_000_000
+"""Bytes of all pictures together that a report aims at; a single section is embedded as it is."""
+PICTURE_FLOOR = 45_000
+"""No picture is made smaller than this to reach the budget: an unreadable picture convinces nobody."""
+
+_MARKERS = {"cd45": "CD45", "k14": "K14", "k8": "K8"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One measured value in words; ``reason`` says why it is undefined."""
+
+    column: str
+    title: str
+    text: str
+    reason: str
+    definition: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, or, where ``uri`` is empty, that there is none."""
+
+    name: str
+    uri: str
+    alt: str
+    caption: str
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quality check: ``pass``, ``warn`` or ``fail`` with its number and reason."""
+
+    status: str
+    title: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything the report says about one section."""
+
+    section_id: str
+    animal: str
+    group: str
+    tags: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    numbers: tuple[Number, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def worst(self) -> str:
+        """The worst status of the checks; "" where there are none."""
+        seen = {check.status for check in self.checks}
+        return next((status for status in ("fail", "warn", "pass") if status in seen), "")
+
+    @property
+    def flagged(self) -> tuple[Check, ...]:
+        """The checks that did not pass, failures first."""
+        return tuple(sorted((c for c in self.checks if c.status != "pass"), key=lambda c: c.status))
+
+    @property
+    def passed(self) -> tuple[Check, ...]:
+        """The checks that passed."""
+        return tuple(c for c in self.checks if c.status == "pass")
+
+
+def build_cards(run: RunFolder) -> list[Card]:
+    """Return a card for every row of ``sections.csv``, in its order."""
+    frame = run.tables["sections"]
+    rows = [{str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    limit = max(PICTURE_FLOOR, PICTURE_BUDGET // max(1, len(rows) * len(PICTURES)))
+    return [_card(run, row, limit) for row in rows]
+
+
+def shown_number(run: RunFolder, row: Mapping[str, str], column: str) -> Number:
+    """Return one value of a row in words, with unit, or undefined with its reason."""
+    meaning = run.meanings.get(column)
+    unit = meaning.unit if meaning else ""
+    try:
+        value = float(row.get(column, "") or "nan")
+    except ValueError:
+        value = math.nan
+    undefined = math.isnan(value)
+    reason = row.get(f"{column}_reason", "") or ("no reason recorded" if undefined else "")
+    text = f"{value:,.0f}" if column.endswith("_count") and not undefined else with_unit(value, unit)
+    return Number(column, label(column), text, reason if undefined else "", meaning.definition if meaning else "")
+
+
+def fit_jpeg(data: bytes, limit: int) -> tuple[bytes, int, int]:
+    """Return a JPEG of at most about ``limit`` bytes with its width and height; made smaller only if it must be.
+
+    An undecodable picture comes back as it is with size 0.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if picture is None:
+        return data, 0, 0
+    height, width = picture.shape[:2]
+    for _ in range(3):
+        if len(data) <= limit:
+            break
+        factor = max(0.3, 0.95 * math.sqrt(limit / len(data)))
+        width, height = max(1, round(width * factor)), max(1, round(height * factor))
+        smaller = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        _, encoded = cv2.imencode(".jpg", smaller, [cv2.IMWRITE_JPEG_QUALITY, 78, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+        data = bytes(encoded.tobytes())
+    return data, width, height
+
+
+def _card(run: RunFolder, row: Mapping[str, str], limit: int) -> Card:
+    section_id = row.get("section_id", "")
+    cells_skipped = row.get("cells_method", "") == "none"
+    shown = [c for c in KEY_NUMBERS if c in row and not (cells_skipped and c.startswith("cd45"))]
+    return Card(
+        section_id,
+        row.get("animal", ""),
+        row.get("group", ""),
+        tuple(_tags(row)),
+        tuple(_picture(run, row, name, limit) for name in PICTURES),
+        tuple(shown_number(run, row, column) for column in shown),
+        tuple(_checks(run.tables["quality"], section_id)),
+    )
+
+
+def _tags(row: Mapping[str, str]) -> Iterable[str]:
+    if truth(row.get("negative_control", "")):
+        yield "negative control"
+    if truth(row.get("semi_quantitative", "")):
+        yield "semi-quantitative: display export"
+    if row.get("cd45_count_reliable", "").casefold() == "false":
+        yield "CD45⁺ count saturates: read the area fraction"
+    if row.get("cells_method", "") == "none":
+        yield "cells not looked for"
+    for role, plain in _MARKERS.items():
+        marker = row.get(f"{role}_marker", "")
+        if marker and marker.casefold().replace("-", "") not in {role, plain.casefold()}:
+            yield f"{marker} stands in for {plain}"
+
+
+def _picture(run: RunFolder, row: Mapping[str, str], name: str, limit: int) -> Picture:
+    section_id = row.get("section_id", "")
+    red, blue, green = (row.get(f"{role}_marker", "") or plain for role, plain in _MARKERS.items())
+    captions = {
+        "composite": f"{red} red, {blue} blue, {green} green; one pair of limits for the whole section.",
+        "compartments": "Compartments, junction and cells drawn on the paled composite.",
+        "cells": "Full resolution, where CD45 is densest near the junction: a place to check the outlines, "
+        "not a typical one.",
+    }
+    data = run.picture(section_id, name)
+    if data is None:
+        return Picture(name, "", "", f"No picture of the {name if name != 'composite' else 'stains'} was recorded.")
+    data, width, height = fit_jpeg(data, limit)
+    uri = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return Picture(name, uri, f"Section {section_id}, {name}. {captions[name]}", captions[name], width, height)
+
+
+def _checks(quality: pd.DataFrame, section_id: str) -> Iterable[Check]:
+    if "section_id" not in quality:
+        return
+    for row in quality[quality["section_id"] == section_id].to_dict("records"):
+        channel = str(row.get("channel", ""))
+        name = str(row.get("check", "")).replace("_", " ")
+        try:
+            value = with_unit(float(row.get("value", "") or "nan"), str(row.get("unit", "")))
+        except ValueError:
+            value = str(row.get("value", ""))
+        reason = " ".join(str(row.get(c, "")) for c in ("reason", "where") if row.get(c, ""))
+        status = str(row.get("status", "")).casefold()
+        title = f"{channel.upper()} {name}" if channel else name
+        yield Check(status, title, "" if value == number(math.nan) else value, reason)

@@ -1,0 +1,241 @@
+"""Group figures: one dot an animal, its sections behind it, mean and interval beside it."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thymusimg.report.run_folder import RunFolder, numbers
+from thymusimg.report.words import REORGANISATION, REPOPULATION, counted, label, number, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from thymusimg.measurements.schema import Scale
+
+GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1")
+"""After Okabe and Ito: told apart with every common colour blindness, on white and on black."""
+GROUP_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+"""A shape a group too, so that nothing depends on colour alone."""
+
+_Dots = tuple[list[str], npt.NDArray[np.float64]]
+"""Names and values, lowest first."""
+_INK = "#010203"
+_PAPER = "#010204"
+"""Stand-ins that become ``currentColor`` and the page's background: the figures follow light and dark."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a group's animals with its t interval; NaN where there are too few."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GroupFigure:
+    """One figure of the report.
+
+    Attributes
+    ----------
+    column : str
+    title, unit, alt : str
+        What it shows, in which unit, and the same in words for those who cannot see it.
+    svg : str
+        The figure, ready to stand in HTML.
+    note : str
+        What is missing from it, "" if nothing.
+    """
+
+    column: str
+    title: str
+    unit: str
+    alt: str
+    svg: str
+    note: str = ""
+
+
+def figure_columns(run: RunFolder) -> tuple[str, ...]:
+    """Return which columns are drawn: the primary endpoints, then those of both questions that have values."""
+    animals = run.tables["animals"]
+    wanted = dict.fromkeys((*run.primary, *REORGANISATION, *REPOPULATION))
+    return tuple(c for c in wanted if c in animals and bool(numbers(animals, c).notna().any()))
+
+
+def draw_group_figures(run: RunFolder) -> list[GroupFigure]:
+    """Draw a figure for every column of :func:`figure_columns`."""
+    return [draw_group_figure(run, column) for column in figure_columns(run)]
+
+
+def draw_group_figure(run: RunFolder, column: str) -> GroupFigure:
+    """Draw one column: animals as dots, sections as faint small dots, mean and 95 % interval.
+
+    The interval is Student's t on the animals, on the column's scale (log or logit where the dictionary says so),
+    turned back to its unit. Animals are spread sideways by their rank, never at random.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    animals, sections = run.tables["animals"], run.tables["sections"]
+    meaning = run.meanings.get(column)
+    unit = unit_of(meaning.unit) if meaning else ""
+    confidence = float(run.setting("study", "confidence", 0.95))
+    style: dict[str, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": f"thymusimg:{column}",
+        "text.parse_math": False,
+        "font.size": 9.5,
+        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    }
+    with mpl.rc_context(style):  # type: ignore[arg-type]  # matplotlib lists every key as a literal
+        figure = Figure(figsize=(max(2.9, 1.0 + 0.75 * len(run.groups)), 2.75))
+        axes = figure.subplots()
+        tips: list[str] = []
+        words = []
+        for place, group in enumerate(run.groups):
+            mine = _of_group(animals, group, column)
+            estimate = estimate_mean(mine[1], meaning.scale if meaning else "", confidence)
+            _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips)
+            words.append(_in_words(group, mine[1], estimate, confidence))
+        _dress(axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups], unit)
+        svg = _to_svg(figure, tips)
+    undefined = int(numbers(animals, column).isna().sum())
+    note = f"{counted(undefined, 'animal')} without a value" if undefined else ""
+    alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. " + " ".join(words)
+    return GroupFigure(column, label(column), unit, alt, _described(svg, alt), note)
+
+
+def estimate_mean(values: npt.NDArray[np.float64], scale: str, confidence: float = 0.95) -> Estimate:
+    """Return mean and t interval of animals on ``scale``, turned back to the values' unit.
+
+    Values that do not exist on the scale (0 on a log) keep it from being used; the plain scale is taken then, as in
+    the comparisons.
+    """
+    from scipy.special import expit, stdtrit
+
+    from thymusimg.study.scales import choose_scale, onto
+
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Estimate(math.nan, math.nan, math.nan)
+    declared: Scale = "log" if scale == "log" else "logit" if scale == "logit" else "identity"
+    chosen = choose_scale(finite, declared).scale
+    on_scale = onto(finite, chosen)
+    mean = float(on_scale.mean())
+    if finite.size < 2:
+        return Estimate(float(finite[0]), math.nan, math.nan)
+    half = float(stdtrit(finite.size - 1, 0.5 + confidence / 2) * on_scale.std(ddof=1) / math.sqrt(finite.size))
+    ends = np.array([mean, mean - half, mean + half])
+    return Estimate(*(np.exp(ends) if chosen == "log" else expit(ends) if chosen == "logit" else ends).tolist())
+
+
+def _of_group(frame: pd.DataFrame, group: str, column: str) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """Return names and finite values of a group's rows, lowest first."""
+    if "group" not in frame:
+        return [], np.empty(0)
+    part = frame[frame["group"] == group]
+    name = "section_id" if "section_id" in part else "animal"
+    values = np.array(numbers(part, column), dtype=np.float64)
+    order = [int(i) for i in np.argsort(values, kind="stable") if np.isfinite(values[i])]
+    return [str(part[name].iloc[i]) for i in order], values[order]
+
+
+def _spread(count: int, width: float) -> npt.NDArray[np.float64]:
+    """Return sideways offsets that alternate around 0 with the rank, so that equal animals stand apart."""
+    rank = np.arange(count)
+    step = width / max(count - 1, 1)
+    return np.where(rank % 2, 1, -1) * np.ceil(rank / 2) * step
+
+
+def _draw_group(
+    axes: Axes, place: int, animals: _Dots, sections: _Dots, estimate: Estimate, tips: list[str]
+) -> None:
+    colour, mark = GROUP_COLOURS[place % len(GROUP_COLOURS)], GROUP_MARKS[place % len(GROUP_MARKS)]
+    for dots, size, alpha, word in ((sections, 9, 0.4, "section"), (animals, 58, 1.0, "animal")):
+        names, values = dots
+        for name, value, offset in zip(names, values, _spread(len(values), 0.34), strict=True):
+            x = place - 0.13 + offset
+            dot = axes.scatter(x, value, s=size, c=colour, alpha=alpha, marker=mark, linewidths=0)
+            if word == "animal":
+                dot.set_edgecolor(_PAPER)
+                dot.set_linewidth(0.7)
+            dot.set_zorder(3 if word == "animal" else 2)
+            dot.set_gid(f"tip{len(tips)}")
+            tips.append(f"{word} {name}: {number(float(value))}")
+    if math.isfinite(estimate.mean):
+        x = place + 0.33
+        axes.plot([x - 0.09, x + 0.09], [estimate.mean] * 2, color=_INK, linewidth=2, solid_capstyle="butt")
+        if math.isfinite(estimate.low):
+            axes.plot([x, x], [estimate.low, estimate.high], color=_INK, linewidth=1.2, solid_capstyle="butt")
+
+
+def _dress(axes: Axes, groups: Sequence[str], counts: Sequence[int], unit: str) -> None:
+    axes.set_xlim(-0.6, len(groups) - 0.35)
+    axes.set_xticks(range(len(groups)), [_wrapped(g, n) for g, n in zip(groups, counts, strict=True)])
+    axes.tick_params(axis="x", length=0)
+    axes.margins(y=0.08)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_alpha(0.4)
+    axes.spines["left"].set_alpha(0.4)
+    axes.set_ylabel(unit)
+    if not any(counts):
+        axes.set_yticks([])
+
+
+def _wrapped(group: str, count: int) -> str:
+    words = group.replace("_", " ").split(" ")
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) < 13:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join([*lines, f"n = {count}"])
+
+
+def _in_words(group: str, values: npt.NDArray[np.float64], estimate: Estimate, confidence: float) -> str:
+    animals = counted(len(values), "animal")
+    if not len(values):
+        return f"{group}: no animal with a value."
+    words = f"{group}: {animals}, mean {number(estimate.mean)}"
+    if math.isfinite(estimate.low):
+        words += f", {confidence:.0%} interval {number(estimate.low)} to {number(estimate.high)}"
+    return f"{words}, values {number(float(values[0]))} to {number(float(values[-1]))}."
+
+
+def _to_svg(figure: Figure, tips: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # The page's fonts draw the text, so it does not matter which glyphs matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(
+            buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.04, metadata={"Date": None}
+        )
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="tip(\d+)">', lambda m: f"<g><title>{escape(tips[int(m[1])])}</title>", svg)
+    svg = re.sub(r'(<g) id="[a-z]+(?:\.[a-z]+)?_\d+"', r"\1", svg)
+    svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
+    return svg.replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
+
+
+def _described(svg: str, alt: str) -> str:
+    head, _, body = svg.partition(">")
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{escape(alt)}">{body}'

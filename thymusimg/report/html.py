@@ -1,0 +1,152 @@
+"""The report: one HTML file, built from a run folder alone, that opens anywhere without a network."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thymusimg.errors import OutputError
+from thymusimg.report.answer import exploratory_lead, questions, read_contrasts, why_no_answer
+from thymusimg.report.cards import build_cards, shown_number
+from thymusimg.report.caveats import CAVEATS
+from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
+from thymusimg.report.methods import design_sentences, write_methods
+from thymusimg.report.record import NOT_RECORDED, provenance, settings_table
+from thymusimg.report.run_folder import RunFolder
+from thymusimg.report.words import bare_p, counted, label, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TEMPLATE = "report.html.j2"
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``run_dir/report.html`` from the tables, pictures and record in ``run_dir``.
+
+    Parameters
+    ----------
+    run_dir : Path
+        What ``thymusimg run`` or ``thymusimg section`` left. Pictures, ``run.json`` and every table but
+        ``sections.csv`` may be missing; the report says so.
+
+    Returns
+    -------
+    Path
+        The report. It is written whole or not at all.
+
+    Raises
+    ------
+    CallError
+        If ``run_dir`` is not a run folder.
+    OutputError
+        If the report cannot be written.
+    """
+    page = render(RunFolder.read(run_dir))
+    target = run_dir / "report.html"
+    try:
+        handle, name = tempfile.mkstemp(dir=run_dir, prefix=".report-", suffix=".html")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(page)
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: the report cannot be written ({error.strerror or error})") from None
+    return target
+
+
+def render(run: RunFolder) -> str:
+    """Return the report of a run as HTML; every text that comes from a file is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("thymusimg.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    contrasts = read_contrasts(run)
+    grouped = run.study is not None or len(run.tables["comparisons"]) > 0
+    figures = draw_group_figures(run) if grouped else []
+    cards = build_cards(run)
+    return environment.get_template(TEMPLATE).render(
+        run=run,
+        grouped=grouped,
+        title=_title(run, len(cards)),
+        summary=_summary(run, len(cards)),
+        synthetic=bool(run.record.get("synthetic")),
+        questions=questions(contrasts),
+        no_answer=why_no_answer(run, contrasts),
+        lead=exploratory_lead(contrasts) if not run.primary else [],
+        contrasts=contrasts,
+        notes=list(dict.fromkeys(note for c in contrasts for note in c.notes)),
+        # matplotlib escapes the texts of its figures, figures.py the titles that it adds.
+        figures=[(figure, Markup(figure.svg)) for figure in figures],  # noqa: S704
+        animals=_animals(run) if grouped else ([], []),
+        cards=cards,
+        colours={group: GROUP_COLOURS[i % len(GROUP_COLOURS)] for i, group in enumerate(run.groups)},
+        failures=_records(run, "failures"),
+        exclusions=_listed((run.study or {}).get("exclusions")),
+        controls=_listed((run.study or {}).get("negative_controls")),
+        design=design_sentences(run) if grouped else ([], []),
+        methods=write_methods(run),
+        caveats=CAVEATS,
+        provenance=provenance(run),
+        settings=settings_table(run),
+        inputs=[i for i in run.record.get("inputs") or [] if isinstance(i, dict)],
+        dictionary=_records(run, "dictionary"),
+        not_recorded=NOT_RECORDED,
+        label=label,
+        bare_p=bare_p,
+        unit_of=unit_of,
+    )
+
+
+def _title(run: RunFolder, sections: int) -> str:
+    if run.study is None and sections == 1:
+        return f"Section {run.tables['sections']['section_id'].iloc[0]}"
+    return str((run.study or {}).get("name") or "Thymus study")
+
+
+def _summary(run: RunFolder, sections: int) -> str:
+    frame = run.tables["animals"]
+    parts = [counted(sections, "section")]
+    if len(frame):
+        parts.append(counted(len(frame), "animal"))
+    if len(run.groups) > 0 and run.study is not None:
+        parts.append(counted(len(run.groups), "group"))
+    failed = len(run.tables["failures"])
+    return " · ".join([*parts, *([f"{counted(failed, 'section')} failed"] if failed else [])])
+
+
+def _animals(run: RunFolder) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the shown columns of ``animals.csv`` and its rows, every value with its reason where undefined."""
+    frame = run.tables["animals"]
+    shown = [c for c in figure_columns(run) if c in frame]
+    rows = []
+    for record in frame.to_dict("records"):
+        row = {str(k): str(v) for k, v in record.items()}
+        rows.append({**row, "values": [(row.get(c, ""), shown_number(run, row, c)) for c in shown]})
+    return shown, rows
+
+
+def _records(run: RunFolder, table: str) -> list[dict[str, str]]:
+    return [{str(k): str(v) for k, v in row.items()} for row in run.tables[table].to_dict("records")]
+
+
+def _listed(values: object) -> list[str]:
+    """Return ids, whatever shape the record gave them: names, or mappings with an id and a reason."""
+    return list(_ids(values if isinstance(values, list) else []))
+
+
+def _ids(values: list[Any]) -> Iterable[str]:
+    for value in values:
+        if isinstance(value, dict):
+            why = value.get("reason") or value.get("notes") or ""
+            yield f"{value.get('section_id', '')}{f' ({why})' if why else ''}"
+        else:
+            yield str(value)
