@@ -24,7 +24,7 @@ SMALLEST_PATCH_UM2 = 1200.0
 """Smaller patches of a compartment are noise of the random field, not islets."""
 SMALLEST_SPACING_UM = 160.0
 """Islets lie no closer, whatever number is wished for."""
-MEDULLA_SCALE = 0.62
+MEDULLA_SCALE = 0.45
 """Correlation length over the islet spacing at which the thresholded field shows about the wished number."""
 
 

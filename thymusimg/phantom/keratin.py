@@ -135,7 +135,9 @@ def draw_territories(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> tuple[Te
     forgets = rolls[0] < np.where(anatomy.mixed[at[:, 0], at[:, 1]], 1.0, 0.4 * (1 - spec.order))
     medullary = np.where(forgets, rolls[1] < 0.5, rolls[2] < chance)
     both = rolls[3] < spec.double_positive
-    k8 = np.where(medullary, np.where(both, 0.8, spec.k8_in_medulla), 1.0) * bright[0]
+    # the medullary net is finer: for the same K8 a mm² each strand carries less
+    finer = spec.mesh_medulla_um / spec.mesh_cortex_um
+    k8 = np.where(medullary, np.where(both, 0.8, spec.k8_in_medulla) * finer, 1.0) * bright[0]
     k14 = np.where(medullary, 1.0, np.where(both, 0.6, FAINT)) * bright[1]
     warp = [3.0 * random_field(rng, grid.shape, 6 / grid.pixel_um) for _ in range(2)]
     owner = np.zeros(grid.shape, np.int32)

@@ -61,7 +61,8 @@ class Preset:
 def _place(name: str, low: float, high: float, z: float) -> float | int:
     if name in _LOGARITHMIC and low > 0:
         centre, half = np.log(low * high) / 2, np.log(high / low) / 2
-        return float(np.exp(centre + np.clip(DENSITY_SD * z, -half, half)))
+        # the exponential of a logarithm may miss the bound by a rounding
+        return float(np.clip(np.exp(centre + np.clip(DENSITY_SD * z, -half, half)), low, high))
     value = low + (high - low) * float(ndtr(z))
     return round(value) if name in _WHOLE else value
 
