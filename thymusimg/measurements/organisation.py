@@ -98,11 +98,12 @@ def find_islets(
 
 
 def _close(mask: Mask, gap_px: float) -> Mask:
-    if gap_px < 1:
+    """Close a mask by a disc of radius ``gap_px / 2``; the border of the image neither helps nor hinders."""
+    if gap_px < 2:
         return mask
     pad = math.ceil(gap_px) + 2
-    grown = distance_px(np.pad(mask, pad)) <= (gap_px + 1) / 2
-    return np.asarray((depth_px(grown) > (gap_px + 1) / 2)[pad:-pad, pad:-pad] | mask)
+    grown = distance_px(np.pad(mask, pad)) <= gap_px / 2
+    return np.asarray((depth_px(grown) > gap_px / 2)[pad:-pad, pad:-pad] | mask)
 
 
 class Coexpression(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ Values = npt.NDArray[np.float64]
 WIDTH_10_90 = 2 * math.sqrt(2) * float(special.erfinv(0.8))
 """The 10-90 % width of an error function of standard deviation 1: 2.563."""
 
-_ALONG_UM = 15.0  # profiles are averaged along the junction within this distance, less than a boundary's bend
+_ALONG_UM = 30.0  # profiles are averaged along the junction within this distance: a keratin network is grainy
 _TURN_UM = 10.0  # normals are taken on the junction smoothed by this, so that they do not follow single pixels
 _NEAR_UM = 20.0  # so near the junction the labels may waver
 _LARGEST_UM = 50.0  # wider, and no plateau is left within ±100 µm
@@ -185,7 +185,7 @@ class _Window:
         # +1 in the medulla, -1 in the cortex, 0 elsewhere
         self.side = medulla.astype(np.int8) - cortex.astype(np.int8)
 
-    def profiles(self, points: Values, normals: Values, weights: Values) -> tuple[Values, Values]:
+    def profiles(self, points: Values, normals: Values, weights: Values, closed: bool) -> tuple[Values, Values]:
         """Return the full profiles, medulla at positive offsets, and the length in pixels that each stands for."""
         none = np.zeros((0, len(self.offsets))), np.zeros(0)
         if not len(points):
@@ -202,22 +202,23 @@ class _Window:
             self.k14, places.transpose(1, 0, 2), order=1, mode="nearest", output=np.float64
         )
         values[back] = values[back, ::-1]
-        # a keratin network is grainy: neighbours along the junction are averaged, if their own profile is full
+        # neighbours along the junction are averaged, if their own profile is full
         reach = max(1, round(_ALONG_UM / (self.pixel_um * max(float(weights.mean()), 1e-6))))
         width = 2 * reach + 1
-        total = ndimage.uniform_filter1d(values * full[:, None], width, axis=0, mode="constant")
-        count = ndimage.uniform_filter1d(full, width, mode="constant")
+        mode: Literal["wrap", "constant"] = "wrap" if closed else "constant"
+        total = ndimage.uniform_filter1d(values * full[:, None], width, axis=0, mode=mode)
+        count = ndimage.uniform_filter1d(full, width, mode=mode)
         kept = full > 0
         return total[kept] / count[kept, None], weights[kept]
 
 
-def _places(line: Values, pixel_um: float) -> tuple[Values, Values, Values]:
-    """Return the points of a line, smoothed, their unit normals and the length each stands for, all in pixels."""
+def _places(line: Values, pixel_um: float) -> tuple[Values, Values, Values, bool]:
+    """Return a line's points, smoothed, their unit normals and lengths, in pixels, and whether it is closed."""
     closed = len(line) > 3 and bool(np.allclose(line[0], line[-1]))
     if closed:
         line = line[:-1]
     if len(line) < 3:
-        return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
+        return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), closed
     steps = np.hypot(*np.diff(line, axis=0, append=line[:1]).T)
     if not closed:
         steps[-1] = 0
@@ -234,7 +235,7 @@ def _places(line: Values, pixel_um: float) -> tuple[Values, Values, Values]:
     size = np.hypot(*tangents.T)
     known = size > 0
     normals = np.stack([-tangents[:, 1], tangents[:, 0]], axis=1)[known] / size[known, None]
-    return smooth[known], normals, weights[known]
+    return smooth[known], normals, weights[known], closed
 
 
 def _extended(line: Values) -> Values:
