@@ -52,7 +52,12 @@ def test_packing_follows_from_the_layer_of_visible_centres() -> None:
 
 @pytest.mark.parametrize(
     ("pixel", "size", "seed", "word"),
-    [(5.0, None, 0, "pixel_size_um"), (0.5, 0.001, 0, "size_mm"), (0.5, 9.0, 0, "memory")],
+    [
+        (5.0, None, 0, "pixel_size_um"),
+        (0.5, 0.001, 0, "size_mm"),
+        (0.5, 9.0, 0, "memory"),
+        (0.5, None, -1, "seed"),
+    ],
 )
 def test_impossible_slides_are_refused(pixel: float, size: float | None, seed: int, word: str) -> None:
     with pytest.raises(SettingsError, match=word):
