@@ -60,8 +60,8 @@ def test_names_of_a_role(role: str, names: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "red green blue FITC TRITC AF594 Cy5 Channel:0 C1 405 488 594 CD4 CD8 CD205 K5 K18 K80 K140 CD45RA CD45RO CD45R "
-    "TROMA-III UEA-1 Ki67 H3K14 H3K8".split(),
+    "red green blue FITC TRITC AF594 Cy5 Channel:0 C1 405 488 594 CD4 CD8 CD205 K5 K18 K80 K140 CD45RA CD45RO "
+    "CD45R TROMA-III UEA-1 Ki67 H3K14 H3K8".split(),
 )
 def test_a_colour_a_dye_or_another_marker_is_no_role(name: str) -> None:
     assert read_name(name).roles == ()

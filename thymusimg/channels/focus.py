@@ -65,9 +65,9 @@ def relative_sharpness(tiles: pd.DataFrame, every_tile: pd.DataFrame) -> FloatVe
     """
     from scipy.spatial import cKDTree
 
-    sharpness = np.log(_without_noise(tiles, every_tile))
-    level = tiles["mean"].to_numpy() - every_tile["mean"].min()
-    features = np.column_stack([np.log(level + 1e-3 * level.max() + 1e-9), np.log(tiles["sd"].to_numpy() + 1e-9)])
+    level, texture, variance = _within_tissue(tiles, every_tile)
+    sharpness = np.log(variance)
+    features = np.column_stack([np.log(level), np.log(texture)])
     # Brightness says little about sharpness once the texture is matched, hence its smaller weight.
     features *= [0.5, 1.0]
     count = min(_NEIGHBOURS, max(MINIMUM_TILES - 1, len(tiles) // 3)) + 1
@@ -84,6 +84,19 @@ def detail_scale_um(tiles: pd.DataFrame, pixel_size_um: float) -> float:
     """
     ratio = tiles["sd"].to_numpy() ** 2 / np.maximum(tiles["laplacian_variance"].to_numpy(), 1e-12)
     return float(np.percentile((2 * ratio) ** 0.25, 10)) * pixel_size_um
+
+
+def _within_tissue(tiles: pd.DataFrame, every_tile: pd.DataFrame) -> tuple[FloatVector, FloatVector, FloatVector]:
+    """Return brightness, SD and Laplacian variance of the tissue on each tile, without its edge to the background.
+
+    With a share p of tissue, ``sd² = p σ² + p (1 − p) Δ²`` where Δ is the tissue's brightness above background.
+    """
+    share = np.clip(tiles["tissue_share"].to_numpy(), 0.05, 1)
+    level = np.maximum(tiles["mean"].to_numpy() - every_tile["mean"].min(), 0) / share
+    spread = tiles["sd"].to_numpy() ** 2
+    inner = np.maximum((spread - share * (1 - share) * level**2) / share, 0.05 * spread)
+    tiny = 1e-9 + 1e-3 * float(level.max())
+    return level + tiny, np.sqrt(inner) + 1e-9, _without_noise(tiles, every_tile) / share
 
 
 def _without_noise(tiles: pd.DataFrame, every_tile: pd.DataFrame) -> FloatVector:

@@ -66,17 +66,6 @@ def repeat_score(folded: Fold) -> float:
     return float(np.mean(pattern**2)) * max(effective - 1, 0.0) / max(within, 1e-12)
 
 
-def held_out_help(folded: Fold) -> float:
-    """Share of the repeating variance of one half of the cycles that the other half's pattern removes.
-
-    1 is all of it; 0 or less means that the pattern of one half says nothing about the other.
-    """
-    halves = _halves(folded)
-    before = sum(float(np.mean(half**2)) for half in halves)
-    after = 2 * float(np.mean((halves[0] - halves[1]) ** 2))
-    return 1 - after / max(before, 1e-12)
-
-
 def half_doubt(folded: Fold) -> float:
     """Return the standard error of what repeats, from the difference of its two halves."""
     first, second = _halves(folded)
@@ -87,24 +76,22 @@ def _halves(folded: Fold) -> list[Vector]:
     return [template(Fold(folded.mean[start::2], folded.weight[start::2])) for start in (0, 1)]
 
 
-def find_period(profile: Vector, weight: Vector, around: float | None = None) -> tuple[float, float]:
+def find_period(profile: Vector, weight: Vector, between: tuple[float, float] | None = None) -> tuple[float, float]:
     """Find the period, in samples, at which a profile repeats best.
 
     Parameters
     ----------
     profile, weight : (N,) float64
         Values and how much each counts.
-    around : float, optional
-        A known period; it is refined by at most 3 %.
+    between : (float, float), optional
+        Shortest and longest period to try.
 
     Returns
     -------
     period, score
         NaN and 0 where the profile is too short for four cycles of any period.
     """
-    low, high = (
-        (SMALLEST_PERIOD, profile.size / SMALLEST_CYCLES) if around is None else (0.97 * around, 1.03 * around)
-    )
+    low, high = between or (SMALLEST_PERIOD, math.inf)
     high = min(high, profile.size / SMALLEST_CYCLES)
     if not high > low:
         return math.nan, 0.0

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float32]
 
 _EVEN = 0.15
+_NOISE_99 = 2.33
+"""The 99th percentile of normal noise, in SDs."""
 _BINS = 12
 _ALIKE = 0.3
 
@@ -138,7 +140,7 @@ def _signal(evidence: Evidence, role: str, contrast: float, empty: set[str]) -> 
     status = grade(contrast, evidence.settings.signal_pass, evidence.settings.signal_fail)
     if status == "fail":
         return Check(role, check, contrast, unit, *_emptiness(evidence, role, empty))
-    reason = f"bright tissue stands {contrast:.3g} SD above the background"
+    reason = f"bright tissue stands {contrast:.3g} SD above background noise"
     low, high = (float(v) for v in np.percentile(evidence.signal[role], (50, 99)))
     if low > 0 and (high - low) / low < _EVEN:
         reason += ", but is evenly bright: this may be autofluorescence, not stain"
@@ -165,11 +167,11 @@ def _emptiness(evidence: Evidence, role: str, empty: set[str]) -> tuple[Status, 
 
 
 def _contrast(evidence: Evidence, role: str) -> float:
-    """Return the 99th percentile of the corrected tissue, in SDs of the background; NaN where there is none."""
+    """Return how far the tissue's 99th percentile lies above that of background noise, in SDs; else NaN."""
     values, sd = evidence.signal[role], evidence.background_sd[role]
     if values.size == 0 or math.isnan(sd):
         return math.nan
-    return float(np.percentile(values, 99)) / sd if sd > 0 else math.inf
+    return float(np.percentile(values, 99)) / sd - _NOISE_99 if sd > 0 else math.inf
 
 
 def _busiest(evidence: Evidence) -> tuple[slice, slice]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from thymusimg.channels.fold import BINS, find_period, fold, half_doubt, held_out_help, template, without_trend
+from thymusimg.channels.fold import BINS, find_period, fold, half_doubt, template, without_trend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _AXES = ("rows", "columns")
 _GLARE = 4.0
+_SECOND_AXIS = 0.6
+"""Share of the proof that is asked of the second axis once the first is found."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,22 @@ class TilePattern(NamedTuple):
     ----------
     pattern : (BINS,) float64
         Relative brightness less its mean: 0.1 is 10 % brighter than the tile's mean.
-    helps : float
-        Share of the pattern of one half of the tiles that the other half predicts.
     doubt : float
-        Standard error of the pattern (root mean square over the tile).
+        Standard error of the pattern (root mean square over the tile), from two halves of the tiles.
     """
 
     pattern: Vector
-    helps: float
     doubt: float
+
+    @property
+    def depth(self) -> float:
+        """Share by which the brightness varies across a tile."""
+        return float(self.pattern.max() - self.pattern.min())
+
+    @property
+    def certainty(self) -> float:
+        """Share of the pattern's variance that is no chance: what flattening would remove; 0 for noise."""
+        return 1 - self.doubt**2 / max(float(np.mean(self.pattern**2)), self.doubt**2, 1e-12)
 
 
 def estimate_vignetting(
@@ -97,15 +106,14 @@ def estimate_vignetting(
         for axis, period in enumerate(periods):
             if period is None:
                 continue
-            pattern, helps, _ = tile_pattern(plane, inside, axis, periods)
-            depth = float(pattern.max() - pattern.min())
-            used = depth >= settings.minimum_gain and helps >= settings.minimum_help
+            found = tile_pattern(plane, inside, axis, periods)
+            used = found.depth >= settings.minimum_gain and found.certainty >= settings.minimum_help
             notes.append(
-                f"illumination: {role}, {_AXES[axis]}: {100 * depth:.0f} % across a tile; one half of the tiles "
-                f"predicts {100 * max(0.0, helps):.0f} % of the other's pattern: {'flattened' if used else 'left'}"
+                f"illumination: {role}, {_AXES[axis]}: {100 * found.depth:.0f} % across a tile, "
+                f"{100 * found.certainty:.0f} % of it beyond chance: {'flattened' if used else 'left'}"
             )
             if used:
-                profiles.append((axis, _along(pattern, period, survey.grid.shape[axis])))
+                profiles.append((axis, _along(found.pattern, period, survey.grid.shape[axis])))
         if profiles:
             gain[role] = _outer(profiles, survey.grid.shape)
     return Vignetting(gain, tuple(notes), periods)
@@ -118,20 +126,41 @@ def find_tiles(
 
     Illumination moves every stain the same way; compartments move them apart and cancel in the sum of the logs.
     """
-    around = None if settings.tile_px is None else settings.tile_px / factor
-    found: list[float | None] = []
-    notes: list[str] = []
+    profiles = []
     for axis in (0, 1):
         weight = np.count_nonzero(inside, axis=1 - axis).astype(np.float64)
         profile = sum((_log_profile(plane, weight, axis) for plane in signal.values()), np.zeros(weight.size))
         extent = _extent(weight)
-        period, score = find_period(profile[extent], weight[extent], around)
-        known = score >= settings.minimum_repeat
-        found.append(period if known else None)
-        if known:
-            every = f"repeats every {period * factor:.0f} px (F {score:.0f})"
-            notes.append(f"illumination: the brightness of the {_AXES[axis]} {every}")
-    return (found[0], found[1]), notes
+        profiles.append((profile[extent], weight[extent]))
+    best = _best_periods(profiles, settings, factor)
+    notes = [
+        f"illumination: the brightness of the {name} repeats every {period * factor:.0f} px (F {score:.0f})"
+        for name, (period, score) in zip(_AXES, best, strict=True)
+        if period is not None
+    ]
+    return (best[0][0], best[1][0]), notes
+
+
+def _best_periods(
+    profiles: list[tuple[Vector, Vector]], settings: CorrectionSettings, factor: int
+) -> list[tuple[float | None, float]]:
+    """Find the period of each axis; what is known of the tile lowers the proof that is asked for."""
+    need = settings.minimum_repeat
+    if settings.tile_px is not None:
+        known = settings.tile_px / factor
+        # No search among a thousand periods, hence a third of the proof.
+        found = [find_period(*profile, between=(0.97 * known, 1.03 * known)) for profile in profiles]
+        return [(period, score) if score >= need / 3 else (None, score) for period, score in found]
+    found = [find_period(*profile) for profile in profiles]
+    best: list[tuple[float | None, float]] = [(p, score) if score >= need else (None, score) for p, score in found]
+    for this, other in ((0, 1), (1, 0)):
+        period = best[other][0]
+        if best[this][0] is None and period is not None and found[other][1] >= need:
+            # A camera's field is at most about twice as long as wide.
+            again = find_period(*profiles[this], between=(period / 2, 2 * period))
+            if again[1] >= _SECOND_AXIS * need:
+                best[this] = again
+    return best
 
 
 def tile_pattern(plane: FloatPlane, inside: Mask, axis: int, periods: Periods) -> TilePattern:
@@ -159,7 +188,7 @@ def tile_pattern(plane: FloatPlane, inside: Mask, axis: int, periods: Periods) -
         raise ValueError(f"the tiles have no known period along axis {axis}")
     # The coordinate stays anchored at the slide's origin: no shift to the tissue's extent here.
     folded = fold(without_trend(profile, weight, period), weight, period)
-    return TilePattern(_smoothed(template(folded)), held_out_help(folded), half_doubt(folded))
+    return TilePattern(_smoothed(template(folded)), half_doubt(folded))
 
 
 def clipped_signal(plane: FloatPlane, offset: float, inside: Mask) -> FloatPlane | None:

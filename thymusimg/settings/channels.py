@@ -22,7 +22,7 @@ class QualitySettings(Frozen):
     focus_fail: float = Field(0.7, ge=0, le=1)
     """Share of tiles in focus below which the section fails."""
 
-    focus_ratio: float = Field(0.3, gt=0, lt=1)
+    focus_ratio: float = Field(0.2, gt=0, lt=1)
     """A tile is blurred when its sharpness is below this share of that of tiles of like brightness and texture."""
 
     illumination_pass: float = Field(0.10, ge=0)
@@ -84,13 +84,14 @@ class CorrectionSettings(Frozen):
     """Period of the stitched camera tiles at full resolution, in px (tile side less overlap); None detects it."""
 
     minimum_repeat: float = Field(12.0, ge=1)
-    """A tile period counts as found when what repeats has this many times the variance that chance leaves (F)."""
+    """A tile period counts as found when what repeats has this many times the variance that chance leaves (an F
+    ratio); a third of it where ``tile_px`` is given."""
 
     minimum_gain: float = Field(0.05, ge=0, lt=1)
     """A role is flattened only if the brightness varies by at least this share across a tile."""
 
-    minimum_help: float = Field(0.5, ge=0, lt=1)
-    """... and if the pattern of one half of the tiles removes at least this share of the pattern of the other."""
+    minimum_help: float = Field(0.67, ge=0, lt=1)
+    """... and if at least this share of the pattern's variance is beyond chance (two halves of the tiles tell)."""
 
     unmixing: dict[str, dict[str, float]] | None = None
     """Mixing matrix from single-stain controls: ``unmixing[measured][source]`` is the share of the source's
