@@ -39,7 +39,9 @@ def test_gain_does_not_change_the_composite(analysed) -> None:
 def test_noise_of_a_negative_section_stays_dark(analysed) -> None:
     noise = np.random.default_rng(0).normal(0, 20, analysed.planes["cd45"].shape).astype(np.float32)
     limits = overlays.display_limits({"cd45": noise}, None, analysed.cells.gate)
-    assert limits["cd45"][1] >= 3 * analysed.cells.gate.threshold
+    gate = analysed.cells.gate
+    assert limits["cd45"][0] == gate.background
+    assert limits["cd45"][1] >= gate.background + 3 * (gate.threshold - gate.background)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

@@ -12,8 +12,8 @@ from scipy import stats
 
 from thymusimg.report import answer, figures, words
 from thymusimg.report.cards import fit_jpeg
+from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.methods import gate_sources, write_methods
-from thymusimg.report.run_folder import RunFolder
 
 
 def _comparison(**changes) -> pd.DataFrame:
@@ -26,9 +26,9 @@ def _comparison(**changes) -> pd.DataFrame:
     return pd.DataFrame([row | changes]).astype(str)
 
 
-def _run(tmp_path, comparisons: pd.DataFrame) -> RunFolder:
+def _run(tmp_path, comparisons: pd.DataFrame) -> FinishedRun:
     empty = {name: pd.DataFrame() for name in ("sections", "animals", "quality", "failures", "dictionary")}
-    return RunFolder(tmp_path, {"study": {"primary": list(PRIMARY)}}, {**empty, "comparisons": comparisons})
+    return FinishedRun(tmp_path, {"study": {"primary": list(PRIMARY)}}, {**empty, "comparisons": comparisons})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_one_animal_has_a_mean_and_no_interval() -> None:
 
 
 def test_every_animal_is_a_mark_with_its_name_and_value(run_dir) -> None:
-    run = RunFolder.read(run_dir)
+    run = FinishedRun.read(run_dir)
     figure = figures.draw_group_figure(run, "cortical_coverage")
     tips = re.findall(r"<title>(.*?)</title>", figure.svg)
     animals = run.tables["animals"]
@@ -109,7 +109,7 @@ def test_every_animal_is_a_mark_with_its_name_and_value(run_dir) -> None:
 
 
 def test_groups_keep_their_colour_through_all_figures(run_dir) -> None:
-    drawn = figures.draw_group_figures(RunFolder.read(run_dir))
+    drawn = figures.draw_group_figures(FinishedRun.read(run_dir))
     assert {"cd45_area_fraction", "segregation_index_50um", "cortical_coverage"} <= {f.column for f in drawn}
     for figure in drawn:
         for colour in figures.GROUP_COLOURS[1:3]:
@@ -123,16 +123,18 @@ def test_any_name_of_a_group_can_be_drawn(run_dir, name) -> None:
     record = json.loads((run_dir / "run.json").read_text())
     record["study"]["groups"] = [name, "CD34+", "progenitors"]
     (run_dir / "run.json").write_text(json.dumps(record))
-    figure = figures.draw_group_figure(RunFolder.read(run_dir), "cortical_coverage")
+    figure = figures.draw_group_figure(FinishedRun.read(run_dir), "cortical_coverage")
     assert "<b>" not in figure.svg
 
 
 def test_the_methods_say_what_was_really_used(run_dir) -> None:
     record = json.loads((run_dir / "run.json").read_text())
     record["settings"]["correction"]["illumination"] = "off"
-    record["gates"] = {"u01_s1": {"source": "controls_sd"}, "C01_s1": {"source": "section"}}
+    for name, source in (("u01_s1", "controls_sd"), ("C01_s1", "section")):
+        root = {"attributes": {"thymusimg": {"gate": {"source": source}}}}
+        (run_dir / "sections" / f"{name}.zarr" / "zarr.json").write_text(json.dumps(root))
     (run_dir / "run.json").write_text(json.dumps(record))
-    run = RunFolder.read(run_dir)
+    run = FinishedRun.read(run_dir)
     text = " ".join(write_methods(run))
     for said in (
         "24 sections of 12 animals",
@@ -153,14 +155,14 @@ def test_the_methods_say_what_was_really_used(run_dir) -> None:
 
 
 def test_the_methods_of_nothing_recorded_say_so(tmp_path) -> None:
-    run = RunFolder(tmp_path, {}, {n: pd.DataFrame() for n in ("sections", "animals", "comparisons")})
+    run = FinishedRun(tmp_path, {}, {n: pd.DataFrame() for n in ("sections", "animals", "comparisons")})
     assert " ".join(write_methods(run)).count("not recorded") >= 5
 
 
 def test_skipped_cells_are_said_to_be_skipped(run_dir) -> None:
     file = run_dir / "tables" / "sections.csv"
     file.write_text(file.read_text().replace("classical", "none"))
-    assert "were not looked for" in " ".join(write_methods(RunFolder.read(run_dir)))
+    assert "were not looked for" in " ".join(write_methods(FinishedRun.read(run_dir)))
 
 
 def test_pictures_shrink_only_when_they_must(jpegs) -> None:

@@ -20,7 +20,7 @@ from thymusimg.report.words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from thymusimg.report.run_folder import RunFolder
+    from thymusimg.report.finished_run import FinishedRun
 
 FEW_ANIMALS = 4
 NOT_EVIDENCE = "That is not evidence that the groups are alike."
@@ -68,7 +68,7 @@ class Contrast:
         return tuple(part.strip() for part in self.note.split("; ") if part.strip())
 
 
-def read_contrasts(run: RunFolder) -> list[Contrast]:
+def read_contrasts(run: FinishedRun) -> list[Contrast]:
     """Return every row of ``comparisons.csv``, primary endpoints first, each group in the study's order."""
     frame = run.tables["comparisons"]
     rows = [_contrast(row, run) for row in frame.to_dict("records") if row.get("endpoint")]
@@ -99,9 +99,9 @@ def exploratory_lead(contrasts: list[Contrast]) -> list[Contrast]:
     return [c for c in contrasts if c.endpoint in fixed]
 
 
-def why_no_answer(run: RunFolder, contrasts: list[Contrast]) -> str:
+def why_no_answer(run: FinishedRun, contrasts: list[Contrast]) -> str:
     """Return why there is no confirmatory answer, "" where there is one."""
-    if run.study is None and not len(run.tables["comparisons"]):
+    if not run.grouped and not len(run.tables["failures"]):
         return "One section, no study: there are no groups to compare, so this report holds no statistics."
     if any(c.primary for c in contrasts):
         return ""
@@ -118,7 +118,7 @@ def why_no_answer(run: RunFolder, contrasts: list[Contrast]) -> str:
     )
 
 
-def _contrast(row: Mapping[Any, Any], run: RunFolder) -> Contrast:
+def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
     def value(name: str) -> float:
         try:
             return float(row.get(name, ""))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from thymusimg.report.run_folder import PICTURES, RunFolder, truth
-from thymusimg.report.words import label, number, with_unit
+from thymusimg.report.finished_run import PICTURES, FinishedRun, as_mapping, truth
+from thymusimg.report.words import GATE_SOURCES, label, number, with_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
 
@@ -89,6 +90,7 @@ class Card:
     pictures: tuple[Picture, ...]
     numbers: tuple[Number, ...]
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def worst(self) -> str:
@@ -107,7 +109,7 @@ class Card:
         return tuple(c for c in self.checks if c.status == "pass")
 
 
-def build_cards(run: RunFolder) -> list[Card]:
+def build_cards(run: FinishedRun) -> list[Card]:
     """Return a card for every row of ``sections.csv``, in its order."""
     frame = run.tables["sections"]
     rows = [{str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")]
@@ -115,7 +117,7 @@ def build_cards(run: RunFolder) -> list[Card]:
     return [_card(run, row, limit) for row in rows]
 
 
-def shown_number(run: RunFolder, row: Mapping[str, str], column: str) -> Number:
+def shown_number(run: FinishedRun, row: Mapping[str, str], column: str) -> Number:
     """Return one value of a row in words, with unit, or undefined with its reason."""
     meaning = run.meanings.get(column)
     unit = meaning.unit if meaning else ""
@@ -149,7 +151,7 @@ def fit_jpeg(data: bytes, limit: int) -> tuple[bytes, int, int]:
     return data, width, height
 
 
-def _card(run: RunFolder, row: Mapping[str, str], limit: int) -> Card:
+def _card(run: FinishedRun, row: Mapping[str, str], limit: int) -> Card:
     section_id = row.get("section_id", "")
     cells_skipped = row.get("cells_method", "") == "none"
     shown = [c for c in KEY_NUMBERS if c in row and not (cells_skipped and c.startswith("cd45"))]
@@ -157,18 +159,21 @@ def _card(run: RunFolder, row: Mapping[str, str], limit: int) -> Card:
         section_id,
         row.get("animal", ""),
         row.get("group", ""),
-        tuple(_tags(row)),
+        tuple(_tags(row, as_mapping(run.attributes(section_id).get("slide")))),
         tuple(_picture(run, row, name, limit) for name in PICTURES),
         tuple(shown_number(run, row, column) for column in shown),
         tuple(_checks(run.tables["quality"], section_id)),
+        tuple(_notes(run.attributes(section_id))),
     )
 
 
-def _tags(row: Mapping[str, str]) -> Iterable[str]:
+def _tags(row: Mapping[str, str], slide: Mapping[str, Any]) -> Iterable[str]:
     if truth(row.get("negative_control", "")):
         yield "negative control"
-    if truth(row.get("semi_quantitative", "")):
+    if truth(slide.get("semi_quantitative", "")):
         yield "semi-quantitative: display export"
+    if slide.get("lossy"):
+        yield f"lossy compression ({slide['lossy']})"
     if row.get("cd45_count_reliable", "").casefold() == "false":
         yield "CD45⁺ count saturates: read the area fraction"
     if row.get("cells_method", "") == "none":
@@ -179,7 +184,47 @@ def _tags(row: Mapping[str, str]) -> Iterable[str]:
             yield f"{marker} stands in for {plain}"
 
 
-def _picture(run: RunFolder, row: Mapping[str, str], name: str, limit: int) -> Picture:
+def _notes(attributes: Mapping[str, Any]) -> Iterable[str]:
+    """Say what was found and decided on the way: about the file, the tissue, the compartments, the gate."""
+    yield from _sentences(as_mapping(attributes.get("slide")).get("warnings"))
+    yield from _sentences(attributes.get("correction"))
+    yield from _sentences(attributes.get("tissue_notes"))
+    compartments = as_mapping(attributes.get("compartments"))
+    yield from _sentences(as_mapping(compartments.get("reasons")).values())
+    cuts = as_mapping(compartments.get("cuts"))
+    if cuts:
+        yield "Cuts used: " + ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in cuts.items()
+                                        if isinstance(value, int | float))  # fmt: skip
+    if attributes.get("cells_reason"):
+        yield f"Cells: {attributes['cells_reason']}"
+    yield from _gate_words(as_mapping(attributes.get("gate")))
+
+
+def _gate_words(gate: Mapping[str, Any]) -> Iterable[str]:
+    numbers = [gate.get(name) for name in ("threshold", "background", "background_sd")]
+    if all(isinstance(value, int | float) for value in numbers):
+        threshold, background, spread = (float(value) for value in numbers if value is not None)
+        source = GATE_SOURCES.get(str(gate.get("source")), str(gate.get("source")))
+        yield (
+            f"CD45 gate at {number(threshold)}, with the tissue's background at {number(background)} "
+            f"(SD {number(spread)}); from {source}."
+        )
+        false = gate.get("false_cells_per_mm2")
+        known = isinstance(false, int | float) and math.isfinite(false)
+        reason = gate.get("false_reason") or "not recorded"
+        yield (
+            f"False cells in the controls at this gate: {number(float(false))} per mm²."
+            if known and false is not None
+            else f"False cells at this gate are not known: {reason}."
+        )
+    yield from _sentences(gate.get("notes"))
+
+
+def _sentences(values: object) -> Iterable[str]:
+    return (str(v)[:1].upper() + str(v)[1:] for v in values if v) if isinstance(values, Iterable) else ()
+
+
+def _picture(run: FinishedRun, row: Mapping[str, str], name: str, limit: int) -> Picture:
     section_id = row.get("section_id", "")
     red, blue, green = (row.get(f"{role}_marker", "") or plain for role, plain in _MARKERS.items())
     captions = {

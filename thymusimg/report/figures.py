@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.report.run_folder import RunFolder, numbers
+from thymusimg.report.finished_run import FinishedRun, numbers
 from thymusimg.report.words import REORGANISATION, REPOPULATION, counted, label, number, unit_of
 
 if TYPE_CHECKING:
@@ -69,19 +69,19 @@ class GroupFigure:
     note: str = ""
 
 
-def figure_columns(run: RunFolder) -> tuple[str, ...]:
+def figure_columns(run: FinishedRun) -> tuple[str, ...]:
     """Return which columns are drawn: the primary endpoints, then those of both questions that have values."""
     animals = run.tables["animals"]
     wanted = dict.fromkeys((*run.primary, *REORGANISATION, *REPOPULATION))
     return tuple(c for c in wanted if c in animals and bool(numbers(animals, c).notna().any()))
 
 
-def draw_group_figures(run: RunFolder) -> list[GroupFigure]:
+def draw_group_figures(run: FinishedRun) -> list[GroupFigure]:
     """Draw a figure for every column of :func:`figure_columns`."""
     return [draw_group_figure(run, column) for column in figure_columns(run)]
 
 
-def draw_group_figure(run: RunFolder, column: str) -> GroupFigure:
+def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
     """Draw one column: animals as dots, sections as faint small dots, mean and 95 % interval.
 
     The interval is Student's t on the animals, on the column's scale (log or logit where the dictionary says so),

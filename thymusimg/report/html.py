@@ -12,9 +12,9 @@ from thymusimg.report.answer import exploratory_lead, questions, read_contrasts,
 from thymusimg.report.cards import build_cards, shown_number
 from thymusimg.report.caveats import CAVEATS
 from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
+from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.methods import design_sentences, write_methods
 from thymusimg.report.record import NOT_RECORDED, provenance, settings_table
-from thymusimg.report.run_folder import RunFolder
 from thymusimg.report.words import bare_p, counted, label, unit_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_report(run_dir: Path) -> Path:
     OutputError
         If the report cannot be written.
     """
-    page = render(RunFolder.read(run_dir))
+    page = render(FinishedRun.read(run_dir))
     target = run_dir / "report.html"
     try:
         handle, name = tempfile.mkstemp(dir=run_dir, prefix=".report-", suffix=".html")
@@ -57,7 +57,7 @@ def write_report(run_dir: Path) -> Path:
     return target
 
 
-def render(run: RunFolder) -> str:
+def render(run: FinishedRun) -> str:
     """Return the report of a run as HTML; every text that comes from a file is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -70,12 +70,11 @@ def render(run: RunFolder) -> str:
         lstrip_blocks=True,
     )
     contrasts = read_contrasts(run)
-    grouped = run.study is not None or len(run.tables["comparisons"]) > 0
-    figures = draw_group_figures(run) if grouped else []
+    figures = draw_group_figures(run) if run.grouped else []
     cards = build_cards(run)
     return environment.get_template(TEMPLATE).render(
         run=run,
-        grouped=grouped,
+        grouped=run.grouped,
         title=_title(run, len(cards)),
         summary=_summary(run, len(cards)),
         synthetic=bool(run.record.get("synthetic")),
@@ -86,13 +85,13 @@ def render(run: RunFolder) -> str:
         notes=list(dict.fromkeys(note for c in contrasts for note in c.notes)),
         # matplotlib escapes the texts of its figures, figures.py the titles that it adds.
         figures=[(figure, Markup(figure.svg)) for figure in figures],  # noqa: S704
-        animals=_animals(run) if grouped else ([], []),
+        animals=_animals(run) if run.grouped else ([], []),
         cards=cards,
         colours={group: GROUP_COLOURS[i % len(GROUP_COLOURS)] for i, group in enumerate(run.groups)},
         failures=_records(run, "failures"),
         exclusions=_listed((run.study or {}).get("exclusions")),
         controls=_listed((run.study or {}).get("negative_controls")),
-        design=design_sentences(run) if grouped else ([], []),
+        design=design_sentences(run) if run.grouped else ([], []),
         methods=write_methods(run),
         caveats=CAVEATS,
         provenance=provenance(run),
@@ -106,24 +105,23 @@ def render(run: RunFolder) -> str:
     )
 
 
-def _title(run: RunFolder, sections: int) -> str:
-    if run.study is None and sections == 1:
+def _title(run: FinishedRun, sections: int) -> str:
+    if not run.grouped and sections == 1:
         return f"Section {run.tables['sections']['section_id'].iloc[0]}"
     return str((run.study or {}).get("name") or "Thymus study")
 
 
-def _summary(run: RunFolder, sections: int) -> str:
+def _summary(run: FinishedRun, sections: int) -> str:
     frame = run.tables["animals"]
     parts = [counted(sections, "section")]
-    if len(frame):
+    if run.grouped:
         parts.append(counted(len(frame), "animal"))
-    if len(run.groups) > 0 and run.study is not None:
         parts.append(counted(len(run.groups), "group"))
     failed = len(run.tables["failures"])
     return " · ".join([*parts, *([f"{counted(failed, 'section')} failed"] if failed else [])])
 
 
-def _animals(run: RunFolder) -> tuple[list[str], list[dict[str, Any]]]:
+def _animals(run: FinishedRun) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the shown columns of ``animals.csv`` and its rows, every value with its reason where undefined."""
     frame = run.tables["animals"]
     shown = [c for c in figure_columns(run) if c in frame]
@@ -134,7 +132,7 @@ def _animals(run: RunFolder) -> tuple[list[str], list[dict[str, Any]]]:
     return shown, rows
 
 
-def _records(run: RunFolder, table: str) -> list[dict[str, str]]:
+def _records(run: FinishedRun, table: str) -> list[dict[str, str]]:
     return [{str(k): str(v) for k, v in row.items()} for row in run.tables[table].to_dict("records")]
 
 

@@ -21,6 +21,8 @@ PANEL_PX = 528
 MAX_CROP_PX = 1600
 """A crop is never read larger than this, whatever the pixel size: memory stays bounded."""
 NEAR_JUNCTION_UM = 100.0
+CLEARLY_POSITIVE = 3.0
+"""CD45 is shown white from at least so many times the gate's height above the background."""
 _OUTLINE: Colour = (255, 150, 0)
 _JUNCTION: Colour = (90, 200, 255)
 _STAINS: dict[str, Colour] = {"cd45": (255, 38, 38), "k14": (64, 110, 255), "k8": (30, 205, 60)}
@@ -97,9 +99,9 @@ def choose_window(section: Section, cells: Cells, compartments: Compartments, si
 def _limits(role: str, plane: npt.NDArray[np.float32], cells: Cells) -> tuple[float, float]:
     low, high = (float(v) for v in np.percentile(plane[np.isfinite(plane)], (1, 99.7)))
     if role == "cd45":
-        # Tied to the gate: the noise of a section without human cells must stay dark.
-        low = cells.gate.background
-        high = max(high, low + 3 * cells.gate.threshold)
+        # Tied to the gate: the noise of a section without human cells must stay dark. Raw pixels carry an offset
+        # that the gate does not, so only the gate's height above its background is used.
+        high = max(high, low + CLEARLY_POSITIVE * (cells.gate.threshold - cells.gate.background))
     return low, high if high > low else low + 1.0
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thymusimg.report.finished_run import FinishedRun, as_mapping, numbers, truth
 from thymusimg.report.record import NOT_RECORDED, plain_text
-from thymusimg.report.run_folder import RunFolder, numbers, truth
-from thymusimg.report.words import counted, label, listed, number
+from thymusimg.report.words import GATE_SOURCES, counted, label, listed, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_methods(run: RunFolder) -> list[str]:
+def write_methods(run: FinishedRun) -> list[str]:
     """Return the methods in paragraphs of plain text; a fact that was not recorded is said to be so."""
     paragraphs = [_images(run), _stains(run), _compartments(run), _cells(run), _measurements(run)]
-    if run.study is not None or len(run.tables["comparisons"]):
+    if run.grouped:
         paragraphs.append(_statistics(run))
     return [*paragraphs, _software(run)]
 
 
-def design_sentences(run: RunFolder) -> tuple[list[str], list[str]]:
+def design_sentences(run: FinishedRun) -> tuple[list[str], list[str]]:
     """Return who is in the study, a sentence a group, and what a study of this size can find."""
     from thymusimg.settings import StudySettings
     from thymusimg.study.overview import overview, subjects_of
@@ -36,19 +36,14 @@ def design_sentences(run: RunFolder) -> tuple[list[str], list[str]]:
     return [group.sentence for group in seen.groups], list(seen.caveats)
 
 
-def gate_sources(run: RunFolder) -> dict[str, int]:
+def gate_sources(run: FinishedRun) -> dict[str, int]:
     """Return how many sections took their CD45 gate from where."""
-    frame = run.tables["sections"]
-    found = frame["gate_source"] if "gate_source" in frame else None
-    if found is None:
-        gates = run.record.get("gates")
-        kinds = [str(g.get("source", "")) for g in gates.values()] if isinstance(gates, dict) else []
-    else:
-        kinds = [str(kind) for kind in found]
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds) if kind}
+    gates = [as_mapping(run.attributes(name).get("gate")) for name in run.section_ids]
+    kinds = [str(gate["source"]) for gate in gates if gate.get("source")]
+    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
 
 
-def _images(run: RunFolder) -> str:
+def _images(run: FinishedRun) -> str:
     frame = run.tables["sections"]
     animals = frame["animal"][frame["animal"] != ""].nunique() if "animal" in frame else 0
     whose = f" of {counted(animals, 'animal')}" if animals else ""
@@ -61,7 +56,7 @@ def _images(run: RunFolder) -> str:
     )
 
 
-def _stains(run: RunFolder) -> str:
+def _stains(run: FinishedRun) -> str:
     frame = run.tables["sections"]
     plain = {"cd45": "human CD45", "k14": "Keratin 14 (medulla)", "k8": "Keratin 8 (cortex and medulla)"}
     parts = []
@@ -82,7 +77,7 @@ def _stains(run: RunFolder) -> str:
     return f"Stains: {'; '.join(parts)}. Each channel's background was subtracted; {light}. {mixed}"
 
 
-def _compartments(run: RunFolder) -> str:
+def _compartments(run: FinishedRun) -> str:
     method = _used(run, "compartments_method", ("compartments", "method"))
     how = (
         "Medulla is where the local density of the medullary keratin and its share of both keratins are high; "
@@ -102,16 +97,11 @@ def _compartments(run: RunFolder) -> str:
     )
 
 
-def _cells(run: RunFolder) -> str:
+def _cells(run: FinishedRun) -> str:
     method = _used(run, "cells_method", ("cells", "method"))
     if method == "none":
         return "Human CD45⁺ cells were not looked for, so nothing is said about repopulation."
-    words = {
-        "section": "the section's own background",
-        "controls_sd": "the negative controls, in units of the background's SD",
-        "controls_absolute": "the negative controls of the same batch and exposure",
-    }
-    sources = [f"{words.get(kind, kind)} ({counted(n, 'section')})" for kind, n in gate_sources(run).items()]
+    sources = [f"{GATE_SOURCES.get(kind, kind)} ({counted(n, 'section')})" for kind, n in gate_sources(run).items()]
     frame = run.tables["sections"]
     controls = [
         str(s)
@@ -130,7 +120,7 @@ def _cells(run: RunFolder) -> str:
     )
 
 
-def _measurements(run: RunFolder) -> str:
+def _measurements(run: FinishedRun) -> str:
     return (
         "Densities and area fractions are per parenchyma (cortex, medulla and indeterminate). Every column's "
         "definition, unit and source stands in the dictionary at the end. A value that does not exist is left "
@@ -139,7 +129,7 @@ def _measurements(run: RunFolder) -> str:
     )
 
 
-def _statistics(run: RunFolder) -> str:
+def _statistics(run: FinishedRun) -> str:
     primary = listed([label(c) for c in run.primary])
     declared = f"Declared primary endpoints: {primary}." if primary else "No primary endpoint was declared."
     confidence = float(run.setting("study", "confidence", 0.95))
@@ -156,7 +146,7 @@ def _statistics(run: RunFolder) -> str:
     )
 
 
-def _software(run: RunFolder) -> str:
+def _software(run: FinishedRun) -> str:
     versions = run.record.get("versions")
     named = versions if isinstance(versions, dict) else {}
     others = [f"{name} {version}" for name, version in named.items() if name not in {"thymusimg", "platform"}]
@@ -172,7 +162,7 @@ def _spellings(role: str) -> set[str]:
     }[role]
 
 
-def _used(run: RunFolder, column: str, setting: tuple[str, str]) -> str:
+def _used(run: FinishedRun, column: str, setting: tuple[str, str]) -> str:
     frame = run.tables["sections"]
     methods = sorted({str(m) for m in frame.get(column, ()) if str(m)})
     return listed(methods) or str(run.setting(*setting, NOT_RECORDED))

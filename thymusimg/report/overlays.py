@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.report.inset import draw_inset
+from thymusimg.report.inset import CLEARLY_POSITIVE, draw_inset
 from thymusimg.report.picture import RGB, Colour, View, draw_lines, to_jpeg, with_footer
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def display_limits(
     tissue : (Y, X) bool, optional
         Where to look; everywhere without it.
     gate : Gate, optional
-        Keeps CD45-negative tissue dark: white is never below three times the threshold, so that noise is not
-        stretched into what looks like cells.
+        Keeps CD45-negative tissue dark: black is its background, and white is never nearer to it than three times
+        the gate, so that noise is not stretched into what looks like cells.
     """
     limits = {}
     for role, plane in planes.items():
@@ -75,7 +75,10 @@ def display_limits(
         values = values[np.isfinite(values)]
         low, high = (float(v) for v in np.percentile(values, (2, 99.7))) if values.size else (0.0, 1.0)
         if role == "cd45" and gate is not None:
-            low, high = max(low, 0.0), max(high, 3 * gate.threshold)
+            low, high = (
+                gate.background,
+                max(high, gate.background + CLEARLY_POSITIVE * (gate.threshold - gate.background)),
+            )
         limits[role] = (low, high if high > low else low + 1.0)
     return limits
 

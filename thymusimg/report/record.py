@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from thymusimg.report.words import counted, number
 
 if TYPE_CHECKING:
-    from thymusimg.report.run_folder import RunFolder
+    from thymusimg.report.finished_run import FinishedRun
 
 NOT_RECORDED = "not recorded"
 
 
-def settings_table(run: RunFolder) -> list[tuple[str, str]]:
+def settings_table(run: FinishedRun) -> list[tuple[str, str]]:
     """Return every recorded setting as ``stage.name`` and its value."""
     settings = run.record.get("settings")
     return list(_flat(settings, "")) if isinstance(settings, dict) else []
 
 
-def provenance(run: RunFolder) -> list[tuple[str, str]]:
+def provenance(run: FinishedRun) -> list[tuple[str, str]]:
     """Return the record of the run, "not recorded" where a fact is missing."""
     record = run.record
     inputs = record.get("inputs")
@@ -40,10 +40,19 @@ def provenance(run: RunFolder) -> list[tuple[str, str]]:
 
 
 def _times(times: object) -> str:
+    """Say how long the run took, and where: seconds of single stages, or of every section's stages added up."""
     if not isinstance(times, dict):
         return NOT_RECORDED
-    kept = {k: float(v) for k, v in times.items() if isinstance(v, int | float) and math.isfinite(v)}
-    return ", ".join(f"{name} {number(seconds)} s" for name, seconds in kept.items()) or NOT_RECORDED
+    spent: dict[str, float] = {}
+    for name, value in times.items():
+        for stage, seconds in (value if isinstance(value, dict) else {name: value}).items():
+            if isinstance(seconds, int | float) and math.isfinite(seconds):
+                spent[str(stage)] = spent.get(str(stage), 0.0) + float(seconds)
+    total = spent.pop("total", None)
+    stages = ", ".join(f"{name} {number(seconds)} s" for name, seconds in spent.items())
+    if total is None:
+        return stages or NOT_RECORDED
+    return f"{number(total)} s in all{f' (stages, summed over the sections: {stages})' if stages else ''}"
 
 
 def plain_text(value: Any) -> str:

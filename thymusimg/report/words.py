@@ -51,6 +51,12 @@ UNITS = {
     "um2": "µm²",
 }
 
+GATE_SOURCES = {
+    "section": "the section's own background",
+    "controls_sd": "the negative controls, in units of the background's SD",
+    "controls_absolute": "the negative controls of the same batch and exposure",
+}
+
 REORGANISATION = (
     "segregation_index_50um",
     "cortical_coverage",

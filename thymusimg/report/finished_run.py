@@ -29,7 +29,7 @@ class Meaning:
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class FinishedRun:
     """Everything the report is made of.
 
     Attributes
@@ -50,7 +50,7 @@ class RunFolder:
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> RunFolder:
+    def read(cls, path: Path) -> FinishedRun:
         """Read a run folder.
 
         Raises
@@ -103,12 +103,33 @@ class RunFolder:
         values = stages.get(stage) if isinstance(stages, dict) else None
         return values.get(name, default) if isinstance(values, dict) else default
 
+    @property
+    def grouped(self) -> bool:
+        """Whether there are groups at all: a single section has none."""
+        return bool(self.groups) and (self.study is not None or len(self.tables["comparisons"]) > 0)
+
+    @property
+    def section_ids(self) -> tuple[str, ...]:
+        """The measured sections, in their order."""
+        return tuple(str(name) for name in self.tables["sections"].get("section_id", ()))
+
     def picture(self, section_id: str, name: str) -> bytes | None:
         """Return a section's JPEG, None where there is none."""
-        file = self.path / "sections" / f"{section_id}.zarr" / "pictures" / f"{name}.jpg"
+        file = self._bundle(section_id) / "pictures" / f"{name}.jpg"
+        return file.read_bytes() if self._holds(file) else None
+
+    def attributes(self, section_id: str) -> Mapping[str, Any]:
+        """Return what a section's bundle says of itself (gate, slide, notes); empty where there is no bundle."""
+        file = self._bundle(section_id) / "zarr.json"
+        root = _read_record(file) if self._holds(file) else {}
+        return as_mapping(as_mapping(root.get("attributes")).get("thymusimg"))
+
+    def _bundle(self, section_id: str) -> Path:
+        return self.path / "sections" / f"{section_id}.zarr"
+
+    def _holds(self, file: Path) -> bool:
         # The id comes from a table that anybody may have edited: it may not lead out of the run folder.
-        inside = file.resolve().is_relative_to((self.path / "sections").resolve())
-        return file.read_bytes() if inside and file.is_file() else None
+        return file.resolve().is_relative_to((self.path / "sections").resolve()) and file.is_file()
 
 
 def numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
@@ -121,6 +142,11 @@ def numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
 def truth(text: object) -> bool:
     """Read a boolean as tables and JSON write it."""
     return str(text).strip().casefold() in {"true", "1", "yes", "1.0"}
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Return ``value`` if it is a mapping, an empty one otherwise: records may hold anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def _read_table(file: Path) -> pd.DataFrame:
