@@ -51,11 +51,11 @@ UNITS_UM = {
 
 
 def to_um(value: float, unit: str | None) -> float | None:
-    """Turn a length into µm; None where the unit is no length (``pixel``, ``reference frame``) or the value no number.
+    r"""Turn a length into µm; None where the unit is no length (``pixel``) or the value no number.
 
     >>> to_um(325, "nm")
     0.325
-    >>> to_um(0.65, "\\\\u00B5m")
+    >>> to_um(0.65, "\\u00B5m")
     0.65
     """
     text = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda match: chr(int(match[1], 16)), unit or "")
@@ -85,7 +85,8 @@ def check_pixel_size(image: Image, override: float | None = None) -> float:
     if override is not None:
         if not (math.isfinite(override) and SMALLEST_UM <= override <= LARGEST_UM):
             raise PixelSizeError(
-                f"{image.path}: the pixel size given, {override:g} µm, is outside {SMALLEST_UM:g}-{LARGEST_UM:g} µm."
+                f"{image.path}: the pixel size given, {override:g} µm, is outside "
+                f"{SMALLEST_UM:g}-{LARGEST_UM:g} µm. Give the side of one full-resolution pixel in µm."
             )
         return float(override)
     if image.pixel_size_um is None:

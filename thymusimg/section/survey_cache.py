@@ -43,7 +43,7 @@ def load(file: Path | None, section: Section) -> Surveyed | None:
     if file is None or not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as kept:
             surveyed = Surveyed(kept["plane"], kept["tiles"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # an interrupted copy is streamed anew

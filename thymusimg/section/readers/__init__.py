@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thymusimg.errors import UnreadableError
+from thymusimg.errors import ProjectionError, UnreadableError
 from thymusimg.section.readers.composite import compose
 from thymusimg.section.readers.projection import project
 from thymusimg.section.readers.sniff import read_head, recognise
@@ -66,8 +66,13 @@ def open_image(
         If the format needs a library that is not installed.
     """
     file = Path(path)
-    image = project(_reader(file)(file, scene), projection)
-    return replace(image, identity=_identity(file, image.scene, projection))
+    image = _reader(file)(file, scene)
+    try:
+        projected = project(image, projection)
+    except ProjectionError:
+        image.close()
+        raise
+    return replace(projected, identity=_identity(file, image.scene, projection))
 
 
 def open_composite(

@@ -63,6 +63,11 @@ class ByteFile:
         """Close the file."""
         self._file.close()
 
+    def __del__(self) -> None:
+        file = getattr(self, "_file", None)  # missing where opening failed
+        if file is not None:
+            file.close()
+
 
 class BlockCache:
     """Decoded blocks, least recently used out first; each block is decoded once even if several threads want it."""

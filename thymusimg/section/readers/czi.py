@@ -79,7 +79,9 @@ def _describe(library: Any, document: Any, path: Path, scene: str | int | None) 
     chosen = choose_scene(name, scenes, scene)
     types = [document.pixel_types[i] for i in range(_size(box, "C"))]
     if len(set(types)) != 1 or types[0] not in DTYPES:
-        raise UnsupportedFormatError(f"{name}: channels of pixel types {', '.join(sorted(set(types)))} are not read.")
+        raise UnsupportedFormatError(
+            f"{name}: channels of pixel types {', '.join(sorted(set(types)))} are not read."
+        )
     colour = types[0].startswith("Bgr")
     dtype = np.dtype(DTYPES[types[0]])
     check_size(name, chosen.shape, dtype.itemsize, path.stat().st_size)
@@ -137,7 +139,14 @@ class _CziPixels:
     """A CZI that every thread opens for itself: libCZI makes no promise for one reader in several threads."""
 
     def __init__(
-        self, library: Any, name: str, document: Any, scene: int | None, rectangle: Any, levels: list[Level], colour: bool
+        self,
+        library: Any,
+        name: str,
+        document: Any,
+        scene: int | None,
+        rectangle: Any,
+        levels: list[Level],
+        colour: bool,
     ) -> None:
         self._library, self._name, self._scene = library, name, scene
         self._origin = rectangle.x, rectangle.y

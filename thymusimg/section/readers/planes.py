@@ -51,3 +51,6 @@ class PlaneSource:
         """Forget the planes and release the file."""
         self._cache.clear()
         self._close()
+
+    def __del__(self) -> None:
+        self.close()

@@ -121,7 +121,9 @@ def _jpeg(path: Path, data: bytes) -> Header:
         if marker in JPEG_FRAMES:
             bits, height, width, channels = struct.unpack(">BHHB", data[at + 4 : at + 10])
             if channels not in (1, 3):
-                raise UnsupportedFormatError(f"{path}: has {channels} colour components (CMYK?). Export RGB or grey.")
+                raise UnsupportedFormatError(
+                    f"{path}: has {channels} colour components (CMYK?). Export RGB or grey."
+                )
             return Header("JPEG", (height, width), bits, channels)
         at += 2 + length
     raise UnreadableError(f"{path}: is a JPEG without an image header. It is damaged or truncated: copy it again.")

@@ -123,7 +123,7 @@ def _evidence(head: bytes, suffix: str) -> str:
 def _is_text(head: bytes) -> bool:
     try:
         text = head[:-3].decode("utf-8") if len(head) == HEAD_BYTES else head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A character may be cut at the end; Latin-1 text has single high bytes among printable ones.
-        text = head.decode("latin-1") if error.start else "\0"
+    except UnicodeDecodeError:
+        # Latin-1 takes any byte; text in it is mostly plain letters, and noise is not.
+        text = head.decode("latin-1") if sum(byte < 128 for byte in head) > 0.8 * len(head) else "\0"
     return all(c in "\t\r\n" or (ord(c) >= 32 and not 127 <= ord(c) < 160) for c in text)

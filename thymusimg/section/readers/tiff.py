@@ -67,8 +67,8 @@ def _open(name: str, path: Path, tiff: Any, scene: str | int | None) -> LazyImag
     series = levels[0]
     axes = read_axes(name, series)
     said = read_metadata(name, tiff, series, chosen.index)
-    colour = read_colour(name, series)
     check_dtype(name, np.dtype(series.dtype))
+    colour = read_colour(name, series)
     plans = [plan_level(name, level, axes.leading, axes.channel_in_page) for level in _usable(levels)]
     return _image(name, path, series, chosen, plans, axes, said, colour, dropped)
 
@@ -193,6 +193,8 @@ def _check_description(name: str, tiff: Any) -> None:
     if not len(tiff.pages):
         raise UnreadableError(f"{name}: is a TIFF without an image.")
     first = tiff.pages[0]
+    if first.imagewidth < 1 or first.imagelength < 1:
+        raise UnreadableError(f"{name}: is a TIFF without an image. It is damaged or incomplete: copy it again.")
     tag = first.tags.get("ImageDescription")
     if tag is not None and tag.count > MAX_XML_BYTES:
         raise UnreadableError(f"{name}: its description has {tag.count:,} bytes, more than any slide needs.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from thymusimg.section.readers.base import (
     downsample_of,
 )
 from thymusimg.section.readers.ome_xml import ome_images
-from thymusimg.section.readers.zarr_metadata import Multiscale, read_multiscale
+from thymusimg.section.readers.zarr_metadata import read_multiscale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -63,7 +63,9 @@ def _open(name: str, path: Path, scene: str | int | None) -> LazyImage:
         raise UnreadableError(f"{name}: is a bare zarr array without OME metadata. Open the folder of its image.")
     attributes = _ome(root)
     if "plate" in attributes or "well" in attributes:
-        raise UnsupportedFormatError(f"{name}: is a plate of wells. Give the path of one field, for example {name}/A/1/0.")
+        raise UnsupportedFormatError(
+            f"{name}: is a plate of wells. Give the path of one field, for example {name}/A/1/0."
+        )
     if "multiscales" in attributes:
         return _image(name, path, root, scene, "")
     series = _series(path, root, attributes)
@@ -127,7 +129,8 @@ def _image(name: str, path: Path, group: Any, scene: str | int | None, title: st
         dtype=dtype.newbyteorder("="),
         bit_limit=None if dtype.kind == "f" else _limit(dtype),
         levels=tuple(
-            Level(shape, downsample_of(said.shape, shape)) for shape in (_yx(said.axes, a.shape) for a in said.arrays)
+            Level(shape, downsample_of(said.shape, shape))
+            for shape in (_yx(said.axes, a.shape) for a in said.arrays)
         ),
         tile_shape=(min(int(chunks["y"]), said.shape[0]), min(int(chunks["x"]), said.shape[1])),
         source=_ZarrPixels(said.arrays, said.axes),
@@ -164,6 +167,3 @@ class _ZarrPixels:
 
     def close(self) -> None:
         """Nothing stays open between reads."""
-
-
-__all__ = ["Multiscale", "open_zarr"]

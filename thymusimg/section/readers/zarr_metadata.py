@@ -91,7 +91,10 @@ def _pixel_size(
     scale = [1.0] * len(axes)
     found = False
     # A scale of the whole multiscale comes after that of the level.
-    for transform in (*(dataset.get("coordinateTransformations") or ()), *(entry.get("coordinateTransformations") or ())):
+    for transform in (
+        *(dataset.get("coordinateTransformations") or ()),
+        *(entry.get("coordinateTransformations") or ()),
+    ):
         if transform.get("type") == "scale" and len(transform.get("scale") or ()) == len(axes):
             scale = [a * float(b) for a, b in zip(scale, transform["scale"], strict=True)]
             found = True
@@ -100,9 +103,7 @@ def _pixel_size(
     unit = units.get("y", ""), units.get("x", "")
     sides = [to_um(scale[axes.index(axis)], units[axis]) for axis in "yx"]
     if not all(unit):
-        if sides == [1.0, 1.0]:
-            return None, ()  # a scale of 1 without a unit is what writers put when they know nothing
-        return _pair(sides), ("its scale has no unit; µm were taken",)
+        return None, (f"its scale ({sides[1]:g}) has no unit, so it is no pixel size",)
     if None in sides:
         return None, (f"the unit of its scale, '{unit[0]}', is no length",)
     return _pair(sides), ()
