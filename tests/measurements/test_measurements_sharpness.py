@@ -25,12 +25,12 @@ def test_the_width_of_a_normal_edge_by_hand() -> None:
 def measured(
     s_um: float, pixel_um: float = 2.0, *, gain: float = 1.0, offset: float = 5.0, noise: float = 0
 ) -> Sharpness:
-    """A round medulla of 300 µm radius in cortex up to 650 µm, K14 an error function of ``s_um``."""
-    n = int(1400 / pixel_um)
+    """A round medulla of 240 µm radius in cortex up to 470 µm, K14 an error function of ``s_um``."""
+    n = int(960 / pixel_um)
     y, x = (np.mgrid[:n, :n] - (n - 1) / 2) * pixel_um
-    depth = 300 - np.hypot(y, x)
+    depth = 240 - np.hypot(y, x)
     k14 = offset + gain * (100 * norm.cdf(depth / s_um) + noise * np.random.default_rng(6).normal(size=(n, n)))
-    medulla, cortex = depth > 0, (depth <= 0) & (depth > -350)
+    medulla, cortex = depth > 0, (depth <= 0) & (depth > -230)
     lines = find_contours(depth, 0.0)
     return junction_sharpness(k14.astype(np.float32), medulla, cortex, lines, pixel_um)
 
@@ -40,7 +40,7 @@ def test_the_width_of_a_known_edge(s_um: float) -> None:
     found = measured(s_um)
     assert found.width_um == pytest.approx(2.563 * s_um, rel=0.02)
     assert found.r2 > 0.99
-    assert found.profiled_mm == pytest.approx(2 * math.pi * 0.3, rel=0.01)
+    assert found.profiled_mm == pytest.approx(2 * math.pi * 0.24, rel=0.01)
 
 
 def test_the_width_does_not_follow_gain_offset_noise_or_pixel_size() -> None:
@@ -70,7 +70,7 @@ def test_a_reversed_stain_has_no_width() -> None:
 
 
 def test_small_islets_have_no_profile() -> None:
-    # radius 60 µm: the profile leaves the islet on the far side before 100 µm... at 120, but the cortex ends at 100
+    # radius 40 µm: a profile leaves the islet on its far side at 80 µm
     n = 200
     y, x = (np.mgrid[:n, :n] - (n - 1) / 2) * 2.0
     depth = 40 - np.hypot(y, x)

@@ -17,6 +17,9 @@ from thymusimg.measurements.smoothing import bounding_box, depth_px, distance_px
 if TYPE_CHECKING:
     from thymusimg.section.model import Mask
 
+STEPS = 4
+"""Radii are tried in steps of this part of a pixel."""
+COARSE_PIXELS = 100_000
 HALF_PIXEL = 0.25
 """Depth runs to the centre of the first pixel outside: half a pixel too far where the strip's middle line lies on a
 pixel (odd widths), and just right where it lies between two (even widths). On average this much is too much."""
@@ -27,7 +30,7 @@ def local_thickness_um(mask: Mask, pixel_um: float, *, hole_um2: float = 1500.0)
 
     The local thickness of a place is the diameter of the largest disc that lies inside the mask and covers it. The
     places of thickness 2r or more are the opening of the mask by a disc of radius r, so the median is the largest r
-    at which the opening keeps half of the area; it is found by bisection, without the thickness of every place.
+    at which the opening keeps half of the area; it is searched for, without the thickness of every place.
 
     Parameters
     ----------
@@ -55,18 +58,39 @@ def local_thickness_um(mask: Mask, pixel_um: float, *, hole_um2: float = 1500.0)
     if not mask.any():
         return math.nan
     solid = _fill_small(mask[bounding_box(mask)], hole_um2 / pixel_um**2)
-    depth = depth_px(solid)
-    half = np.count_nonzero(solid) / 2
-    radii = np.unique(depth[solid])
-    # every place lies in the opening by the smallest radius: look for the last that keeps half
-    inside, outside = 0, len(radii)
-    while outside - inside > 1:
-        middle = (inside + outside) // 2
-        if _opened_area(depth, float(radii[middle])) >= half:
-            inside = middle
+    return 2 * (_median_radius(solid) - HALF_PIXEL) * pixel_um
+
+
+def _median_radius(solid: Mask) -> float:
+    """Return the largest radius in pixels, in steps of a quarter, whose opening keeps half of a non-empty mask.
+
+    Every step is tried on the mask itself; half the resolution only says where to begin, so the answer does not
+    depend on it.
+    """
+    depth, half = depth_px(solid), np.count_nonzero(solid) / 2
+
+    def keeps_half(step: int) -> bool:
+        return bool(_opened_area(depth, step / STEPS) >= half)
+
+    # the opening by one pixel keeps everything, that by more than the largest disc nothing
+    low, high = STEPS, math.floor(float(depth.max()) * STEPS) + 1
+    stride = max(1, (high - low) // 2)
+    first = low + stride
+    if solid.size > COARSE_PIXELS and solid[::2, ::2].any():
+        first, stride = round(2 * STEPS * _median_radius(solid[::2, ::2])), STEPS
+    step = min(max(first, low + 1), high - 1) if high - low > 1 else low
+    while high - low > 1:
+        if keeps_half(step):
+            low = step
+            step = min(step + stride, (step + high + 1) // 2)
         else:
-            outside = middle
-    return 2 * (float(radii[inside]) - HALF_PIXEL) * pixel_um
+            high = step
+            step = max(step - stride, (low + step) // 2)
+        # once both ends are near, halve
+        if high - low <= 2 * stride:
+            stride = max(1, stride // 2)
+        step = min(max(step, low + 1), high - 1)
+    return low / STEPS
 
 
 def _opened_area(depth: npt.NDArray[np.float32], radius_px: float) -> int:

@@ -24,6 +24,7 @@ _TURN_UM = 10.0  # normals are taken on the junction smoothed by this, so that t
 _NEAR_UM = 20.0  # so near the junction the labels may waver
 _LARGEST_UM = 50.0  # wider, and no plateau is left within ±100 µm
 _MIN_R2 = 0.5
+_STEP_UM = 2.0  # profiles are read this far apart, whatever the pixel size
 _MAX_PLACES = 6000
 
 
@@ -80,9 +81,8 @@ def junction_sharpness(
     -------
     Sharpness
     """
-    step = pixel_um
-    reach = math.floor(half_length_um / step)
-    offsets = np.arange(-reach, reach + 1, dtype=np.float64) * step
+    reach = math.floor(half_length_um / _STEP_UM)
+    offsets = np.arange(-reach, reach + 1, dtype=np.float64) * _STEP_UM
     window = _Window(k14, medulla, cortex, pixel_um, offsets)
     taken = [window.profiles(*_places(np.asarray(line, np.float64), pixel_um)) for line in _thin(lines)]
     if not taken:
@@ -150,19 +150,23 @@ def fit_edges(profiles: Values, x: Values) -> EdgeFit:
     x0, s = _search(profiles, x, np.geomspace(step / 2, largest, 14), np.arange(-0.4, 0.41, 0.04) * x[-1])
     b, h, error = _plateaux(profiles, x, x0, s)
     damping = np.full(len(x0), 1e-3)
+    at = np.arange(len(x0))  # profiles that still move
     for _ in range(20):
-        move = _descent(profiles, x, x0, s, b, h, damping)
-        new_x0 = np.clip(x0 + move[:, 0], x[0] / 2, x[-1] / 2)
-        new_s = np.clip(s * np.exp(np.clip(move[:, 1], -0.7, 0.7)), smallest, largest)
-        new_b, new_h, new_error = _plateaux(profiles, x, new_x0, new_s)
-        better = new_error < error
-        damping = np.where(better, damping / 5, damping * 5)
-        if not better.any():
+        move = _descent(profiles[at], x, x0[at], s[at], b[at], h[at], damping[at])
+        new_x0 = np.clip(x0[at] + move[:, 0], x[0] / 2, x[-1] / 2)
+        new_s = np.clip(s[at] * np.exp(np.clip(move[:, 1], -0.7, 0.7)), smallest, largest)
+        new_b, new_h, new_error = _plateaux(profiles[at], x, new_x0, new_s)
+        better = new_error < error[at]
+        gain = error[at] - new_error
+        moves = ~better | (gain > 1e-7 * error[at])
+        won = at[better]
+        x0[won], s[won], b[won], h[won] = new_x0[better], new_s[better], new_b[better], new_h[better]
+        error[won] = new_error[better]
+        damping[at] *= np.where(better, 0.2, 10.0)
+        # where even the smallest step does not help, this is the best
+        at = at[moves & (damping[at] < 1e3)]
+        if not at.size:
             break
-        x0, s, b, h, error = (
-            np.where(better, new, old)
-            for new, old in ((new_x0, x0), (new_s, s), (new_b, b), (new_h, h), (new_error, error))
-        )
     spread = ((profiles - profiles.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     r2 = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), 0.0)
     return EdgeFit(b, h, x0, s, r2)
