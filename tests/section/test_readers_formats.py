@@ -128,7 +128,7 @@ def test_ome_zarr_stacks_series_and_plates(tmp_path: Path) -> None:
 def test_broken_zarrs(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(UnreadableError, match="no OME-Zarr.*it holds nothing"):
+    with pytest.raises(UnreadableError, match=r"no OME-Zarr.*it holds nothing"):
         open_image(folder)
     zarr.open_group(str(tmp_path / "bare.zarr"), mode="w")
     with pytest.raises(UnreadableError, match="holds no image"):
@@ -137,7 +137,7 @@ def test_broken_zarrs(tmp_path: Path) -> None:
     chunk = path / "0" / "c" / "1" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:10])
     image = open_image(path)
-    with pytest.raises(UnreadableError, match="channel 1, level 0.*cannot be decoded"):
+    with pytest.raises(UnreadableError, match=r"channel 1, level 0.*cannot be decoded"):
         whole(image, 1)
     (path / "zarr.json").write_text("{ broken")
     with pytest.raises(UnreadableError, match="metadata are broken"):
@@ -186,19 +186,22 @@ def test_jpeg(tmp_path: Path) -> None:
 
 def lif_bytes(data: Any, side_m: float, names: Sequence[str]) -> bytes:
     """Write a (C, Y, X) uint16 array as Leica does."""
-    count, height, width = data.shape
+    height, width = data.shape[1:]
     channels = "".join(
-        f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="12" NameOfMeasuredQuantity="" Min="0" Max="1" '
+        f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="12" NameOfMeasuredQuantity="" Min="0" '
+        f'Max="1" '
         f'Unit="" LUTName="{name}" IsLUTInverted="0" BytesInc="{i * height * width * 2}" BitInc="0"/>'
         for i, name in enumerate(names)
     )
     dimensions = "".join(
-        f'<DimensionDescription DimID="{key}" NumberOfElements="{n}" Origin="0" Length="{side_m * (n - 1)}" Unit="m" '
+        f'<DimensionDescription DimID="{key}" NumberOfElements="{n}" Origin="0" Length="{side_m * (n - 1)}" '
+        f'Unit="m" '
         f'BitInc="0" BytesInc="{step}"/>'
         for key, n, step in ((1, width, 2), (2, height, 2 * width))
     )
     xml = (
-        '<LMSDataContainerHeader Version="2"><Element Name="slide" Visibility="1"><Data><Experiment Path=""/></Data>'
+        '<LMSDataContainerHeader Version="2"><Element Name="slide" Visibility="1">'
+        '<Data><Experiment Path=""/></Data>'
         '<Memory Size="0" MemoryBlockID="MemBlock_0"/><Children><Element Name="lobe 1" Visibility="1"><Data><Image>'
         f"<ImageDescription><Channels>{channels}</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription>"
         f'</Image></Data><Memory Size="{data.nbytes}" MemoryBlockID="MemBlock_1"/></Element></Children></Element>'
@@ -280,7 +283,7 @@ def test_known_formats_are_refused_by_name(
 def test_a_missing_file_and_a_forbidden_one(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="no such file"):
         open_image(tmp_path / "none.tif")
-    with pytest.raises(UnreadableError, match="cannot be read|no such file"):
+    with pytest.raises(UnreadableError, match=r"cannot be read|no such file"):
         open_image("a\0b.tif")
     path = tmp_path / "secret.tif"
     path.write_bytes(b"II*\0")

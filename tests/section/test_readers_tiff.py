@@ -165,7 +165,7 @@ def test_several_scenes_are_listed_and_chosen(tmp_path: Path) -> None:
 def test_a_z_stack_needs_a_projection(tmp_path: Path) -> None:
     data = RNG.integers(0, 999, (2, 6, 40, 30), dtype=np.uint16)
     path = write(tmp_path / "z.ome.tif", data, ome=True, metadata={"axes": "CZYX"})
-    with pytest.raises(ProjectionError, match="z-stack of 6 planes.*--projection max"):
+    with pytest.raises(ProjectionError, match=r"z-stack of 6 planes.*--projection max"):
         open_image(path)
     highest, average = open_image(path, projection="max"), open_image(path, projection="mean")
     np.testing.assert_array_equal(whole(highest, 1), data[1].max(axis=0))
@@ -358,7 +358,7 @@ def test_damage_inside_is_found_at_reading(tmp_path: Path) -> None:
     content[at : at + 200] = b"\xff" * 200
     path.write_bytes(content)
     image = open_image(path)
-    with pytest.raises(UnreadableError, match="channel 0, level 0, rows 0-64.*cannot be decoded"):
+    with pytest.raises(UnreadableError, match=r"channel 0, level 0, rows 0-64.*cannot be decoded"):
         image.read(0, 0, Window(0, 64, 0, 64))
     np.testing.assert_array_equal(image.read(0, 0, Window(64, 128, 64, 128)), STACK[0, 64:128, 64:128])
 

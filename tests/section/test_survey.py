@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,9 @@ from thymusimg.section.model import Grid, Section, Subject
 from thymusimg.section.readers import open_image
 from thymusimg.section.roi import read_roi, roi_mask
 from thymusimg.section.survey import Survey, survey_section
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RNG = np.random.default_rng(3)
 SHAPE = (1101, 1303)
@@ -177,7 +179,7 @@ def test_an_roi_elsewhere_is_refused(tmp_path: Path) -> None:
 def test_impossible_pixels_are_refused(tmp_path: Path) -> None:
     bad = DATA.astype(np.float32)
     bad[1, 700, 900] = np.nan
-    with pytest.raises(PixelValueError, match="k8 channel.*NaN.*row 700, column 900"):
+    with pytest.raises(PixelValueError, match=r"k8 channel.*NaN.*row 700, column 900"):
         survey_section(section_of(written(tmp_path / "n.tif", bad)))
     with pytest.raises(PixelValueError, match="every stain is constant"):
         survey_section(section_of(written(tmp_path / "c.tif", np.full_like(DATA, 5))))

@@ -115,7 +115,7 @@ def tile_statistics(pixels: npt.NDArray[Any], max_value: float) -> TileStatistic
         the inner pixels only and are NaN for tiles under 3 px a side.
     """
     small = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
-    plain = pixels.astype(np.float32 if small or pixels.dtype == np.float32 else np.float64)
+    plain: npt.NDArray[Any] = pixels.astype(np.float32 if small or pixels.dtype == np.float32 else np.float64)
     mean, sd = _moments(plain)
     maximum = float(plain.max())
     saturated = float(np.count_nonzero(plain >= max_value)) / plain.size if maximum >= max_value else 0.0

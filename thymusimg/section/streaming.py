@@ -101,7 +101,7 @@ def stream_pyramid(section: Section, level: int, threads: int, progress: Progres
 
 def _window_size(section: Section, level: int, step: int) -> tuple[int, int]:
     """Return the window to stream by: whole statistics tiles, whole stored blocks where that stays small."""
-    height, width = section.image.levels[level].shape
+    width = section.image.levels[level].shape[1]
     stored = section.image.tile_shape if level == 0 else (TILE_PX, TILE_PX)
     unit = math.lcm(TILE_PX, step)
     rows, columns = (_multiple(unit, side) for side in stored)
@@ -133,14 +133,14 @@ def _finite_mean(
         if len(bad):
             y, x = window.y0 + bad[0][0], window.x0 + bad[0][1]
             raise PixelValueError(
-                f"{section.image.path}: the {role} channel holds NaN or infinite pixels (first at row {y}, column {x}). "
-                "Export the raw intensities."
+                f"{section.image.path}: the {role} channel holds NaN or infinite pixels (first at row {y}, "
+                f"column {x}). Export the raw intensities."
             )
     return block_mean(pixels, factor)
 
 
 def _statistics(pixels: npt.NDArray[np.generic], window: Window, max_value: float) -> list[tuple[float, ...]]:
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for tile in tile_grid(window.shape, TILE_PX):
         core = tile.core
         numbers = tile_statistics(pixels[core.slices], max_value)

@@ -88,7 +88,7 @@ class LazyImage:
 
     @cached_property
     def max_value(self) -> float:
-        """Value of a saturated pixel; for floats 1.0, or the largest value of the coarsest level if that is more."""
+        """Value of a saturated pixel; for floats 1.0, or the largest of the coarsest level if that is more."""
         if self.bit_limit is not None:
             return self.bit_limit
         with self._observed_lock:
@@ -160,7 +160,7 @@ def check_size(path: str, shape: tuple[int, int], pixel_bytes: int, file_bytes: 
     Raises
     ------
     UnreadableError
-        If a side is zero or beyond :data:`MAX_SIDE_PX`, or the pixels would be :data:`MAX_EXPANSION` times the file.
+        If a side is zero or beyond :data:`MAX_SIDE_PX`, or the pixels are :data:`MAX_EXPANSION` times the file.
     """
     height, width = shape
     if min(shape) < 1:

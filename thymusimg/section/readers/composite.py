@@ -127,7 +127,8 @@ def _agree(first: Image, other: Image) -> None:
         )
     if first.dtype != other.dtype:
         raise UnreadableError(
-            f"The stains have different pixel types: {first.path} has {first.dtype}, {other.path} has {other.dtype}. "
+            f"The stains have different pixel types: {first.path} has {first.dtype}, {other.path} "
+            f"has {other.dtype}. "
             "Export them alike."
         )
     sizes = first.pixel_size_um, other.pixel_size_um

@@ -24,7 +24,7 @@ def open_other(path: Path, scene: str | int | None) -> LazyImage:
     name = format_name(path, read_head(path))
     if find_spec("openreadout") is None:
         raise UnsupportedFormatError(
-            f"{path}: is {name}, which is not read here. Export it as OME-TIFF (QuPath, Bio-Formats bfconvert or the "
+            f"{path}: is {name}, which is not read here. Export it as OME-TIFF (QuPath, bfconvert or the "
             "microscope's own program), or try the optional reader: pip install openreadout"
         )
     from thymusimg.section.readers.openreadout import open_openreadout

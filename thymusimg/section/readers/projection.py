@@ -51,7 +51,7 @@ def project(image: LazyImage, projection: str | None) -> LazyImage:
 
 
 class _Projected:
-    """A source whose plane 0 is the projection of all planes of another; one plane more in memory, whatever the depth."""
+    """A source whose plane 0 is the projection of another's planes; two in memory, whatever the depth."""
 
     def __init__(self, source: PixelSource, depth: int, how: str) -> None:
         self._source, self._depth, self._how = source, depth, how
@@ -62,9 +62,9 @@ class _Projected:
             for plane in range(1, self._depth):
                 np.maximum(first, self._source.read(level, channel, plane, window), out=first)
             return first
-        total = first.astype(np.float64)
+        total: npt.NDArray[np.float64] = first.astype(np.float64)
         for plane in range(1, self._depth):
-            total += self._source.read(level, channel, plane, window)
+            total += self._source.read(level, channel, plane, window).astype(np.float64)
         total /= self._depth
         return np.rint(total).astype(first.dtype) if first.dtype.kind in "ui" else total.astype(first.dtype)
 

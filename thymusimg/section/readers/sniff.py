@@ -34,7 +34,7 @@ BY_NAME = {
     ".nrrd": "NRRD",
     ".mvd2": "Volocity",
 }
-"""Formats of microscopy that no reader of ours takes, by extension. VSI and MRXS wear the head of a TIFF or JPEG."""
+"""Formats that no reader of ours takes, by extension. VSI and MRXS wear the head of a TIFF or JPEG."""
 
 BY_HEAD = (
     (b"PK\x03\x04", "a ZIP archive"),
@@ -116,7 +116,8 @@ def _evidence(head: bytes, suffix: str) -> str:
     if not any(head):
         return "begins with zeros only: the file is damaged or was not copied to its end."
     if _is_text(head):
-        return f"is text, not an image{f' in spite of its name ({suffix})' if suffix else ''}; it begins with {shown!r}."
+        named = f" in spite of its name ({suffix})" if suffix else ""
+        return f"is text, not an image{named}; it begins with {shown!r}."
     return f"is no image format that is known here; its first bytes are {shown.hex(' ')} ({shown!r})."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from thymusimg.section.readers.tiff_pixels import SPILLED_BLOCK_BYTES, LevelPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 AUXILIARY = ("thumbnail", "label", "macro", "map", "overview", "label image", "macro image", "overview image")
 """Pictures of the glass slide that scanners add; never a section."""
@@ -124,7 +124,7 @@ def _image(
     )
 
 
-def _limit(dtype: np.dtype[np.generic], said: TiffMetadata, key: Any) -> float | None:
+def _limit(dtype: np.dtype[Any], said: TiffMetadata, key: Any) -> float | None:
     if dtype.kind == "f":
         return None
     top = float(np.iinfo(dtype).max)
@@ -173,7 +173,7 @@ def _is_level(base: Any, last: Any, series: Any) -> bool:
     a, b = base.keyframe, series.keyframe
     ratio = downsample_of((a.imagelength, a.imagewidth), (b.imagelength, b.imagewidth))
     power = 2.0 ** round(np.log2(ratio))
-    return ratio == power and b.imagelength < last.keyframe.imagelength
+    return bool(ratio == power and b.imagelength < last.keyframe.imagelength)
 
 
 def _usable(levels: Sequence[Any]) -> list[Any]:

@@ -65,7 +65,8 @@ def read_colour(path: str, series: Any) -> Colour:
     photometric, samples = int(key.photometric), int(key.samplesperpixel)
     if photometric in OTHER_COLOURS:
         raise UnsupportedFormatError(
-            f"{path}: its colours are {OTHER_COLOURS[photometric]}, from which no stain can be read. Export RGB or grey."
+            f"{path}: its colours are {OTHER_COLOURS[photometric]}, from which no stain can be read. "
+            "Export RGB or grey."
         )
     if photometric == PALETTE:
         return _palette(path, series)
@@ -113,7 +114,7 @@ def _palette(path: str, series: Any) -> Colour:
 
 
 def lossy_name(key: Any) -> str:
-    """Name the compression if it loses detail; JPEG 2000 and WebP can also be lossless, which their first block says."""
+    """Name the compression if it loses detail; the first block of JPEG 2000 and WebP says whether it does."""
     name = LOSSY.get(int(key.compression), "")
     if name == "JPEG" and int(key.compression) == 7 and key.bitspersample > 8:
         return ""  # more than 8 bits exist only as lossless JPEG (and 12-bit, which no scanner writes)

@@ -63,9 +63,7 @@ def _open(name: str, path: Path, scene: str | int | None) -> LazyImage:
         raise UnreadableError(f"{name}: is a bare zarr array without OME metadata. Open the folder of its image.")
     attributes = _ome(root)
     if "plate" in attributes or "well" in attributes:
-        raise UnsupportedFormatError(
-            f"{name}: is a plate of wells. Give the path of one field, for example {name}/A/1/0."
-        )
+        raise UnsupportedFormatError(f"{name}: is a plate of wells. Give the path of one field, as {name}/A/1/0.")
     if "multiscales" in attributes:
         return _image(name, path, root, scene, "")
     series = _series(path, root, attributes)

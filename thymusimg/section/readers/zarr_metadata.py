@@ -91,10 +91,7 @@ def _pixel_size(
     scale = [1.0] * len(axes)
     found = False
     # A scale of the whole multiscale comes after that of the level.
-    for transform in (
-        *(dataset.get("coordinateTransformations") or ()),
-        *(entry.get("coordinateTransformations") or ()),
-    ):
+    for transform in (*_transforms(dataset), *_transforms(entry)):
         if transform.get("type") == "scale" and len(transform.get("scale") or ()) == len(axes):
             scale = [a * float(b) for a, b in zip(scale, transform["scale"], strict=True)]
             found = True
@@ -111,3 +108,7 @@ def _pixel_size(
 
 def _pair(sides: list[float | None]) -> tuple[float, float] | None:
     return (sides[0], sides[1]) if sides[0] and sides[1] else None
+
+
+def _transforms(holder: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(holder.get("coordinateTransformations") or ())
