@@ -172,7 +172,7 @@ def write_init(folder: Path) -> None:
             raise CallError(f"{file} is there already; move it away first, or edit it.")
     for file, text in files.items():
         try:
-            file.write_text(text, encoding="utf-8")
+            file.write_text(text, encoding="utf-8-sig" if file.suffix == ".csv" else "utf-8")
         except OSError as error:
             raise OutputError(f"{file}: cannot be written ({error.strerror or error})") from None
         typer.echo(f"Wrote {file}")
