@@ -24,7 +24,7 @@ SMALLEST_PATCH_UM2 = 1200.0
 """Smaller patches of a compartment are noise of the random field, not islets."""
 SMALLEST_SPACING_UM = 160.0
 """Islets lie no closer, whatever number is wished for."""
-MEDULLA_SCALE = 0.45
+MEDULLA_SCALE = 0.5
 """Correlation length over the islet spacing at which the thresholded field shows about the wished number."""
 
 
@@ -109,7 +109,9 @@ def _draw_medulla(
         return np.zeros(grid.shape, bool)
     # islets have a size of their own: a small lobe holds fewer, not smaller ones
     spacing_um = max(SMALLEST_SPACING_UM, math.sqrt(float(area_um2) / spec.islets))
-    sigma_px = max(2.0, 0.5 * MEDULLA_SCALE * spacing_um * np.sqrt(spec.medulla_fraction + 0.2) / grid.pixel_um)
+    # the prior of depth, which grows with order, melts islets together: a finer field makes up for it
+    scale = MEDULLA_SCALE * (1.15 - 0.5 * spec.order) * math.sqrt(spec.medulla_fraction + 0.2)
+    sigma_px = max(2.0, 0.5 * scale * spacing_um / grid.pixel_um)
     field = random_field(rng, grid.shape, sigma_px)
     prior = np.clip(depth / (0.55 * float(depth.max())), 0, 1)
     field += np.float32(0.4 + 2.8 * spec.order) * prior
