@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
 
 from thymusimg.channels.correct import Correction, estimate_correction, sample_gain
 from thymusimg.channels.unmix import inverse_mixing
@@ -116,3 +119,21 @@ def test_a_section_of_next_to_no_tissue(make_lobe, make_section, make_survey):
     tissue[40:44, 40:44] = True
     assert estimate_correction(survey, tissue, BACKGROUND, CorrectionSettings()).gain == {}
     assert estimate_correction(survey, tissue & False, BACKGROUND, CorrectionSettings()).gain == {}
+
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "thymus_wildtype"
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL.is_dir(), reason="the wild-type section is not part of the project")
+def test_the_bands_of_a_real_section_are_found(make_section, make_survey):
+    pixels = tifffile.imread(next(REAL.glob("*CD205.ome.tif")))
+    tissue = tifffile.imread(REAL / "section1_compartments.tif") > 0
+    section = make_section({"k14": pixels[0], "k8": pixels[2]}, 1.29)
+    survey = make_survey(section, valid=pixels.max(axis=0) > 0, tile_px=512)
+    correction = estimate_correction(survey, tissue, {"k14": 14.0, "k8": 12.0}, CorrectionSettings())
+    # tiles of 195.5 px high, shifted sideways from row to row: the rows repeat, the columns do not
+    assert correction.periods[0] == pytest.approx(195.4, abs=1)
+    assert correction.periods[1] is None
+    assert set(correction.gain) == {"k14", "k8"}
+    assert 0.05 < np.ptp(correction.gain["k8"]) < 0.3

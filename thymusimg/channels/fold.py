@@ -22,6 +22,9 @@ SMALLEST_CYCLES = 4
 """A pattern must repeat at least this often to count as one."""
 
 
+_OUTLIER = 2.0
+
+
 class Fold(NamedTuple):
     """A profile averaged cycle by cycle: ``mean`` and ``weight`` are (cycles, BINS)."""
 
@@ -104,13 +107,16 @@ def find_period(profile: Vector, weight: Vector, between: tuple[float, float] | 
 
 
 def without_trend(profile: Vector, weight: Vector, period: float) -> Vector:
-    """Subtract the weighted moving mean over one period: a pattern of that period keeps its shape."""
+    """Subtract the moving mean over one period, which leaves a pattern of that period; cut outliers."""
     from scipy.ndimage import uniform_filter1d
 
     size = max(3, round(period))
     level = uniform_filter1d(profile * weight, size, mode="constant")
     total = uniform_filter1d(weight, size, mode="constant")
-    return np.asarray(profile - level / np.maximum(total, 1e-9))
+    rest = np.where(weight > 0, profile - level / np.maximum(total, 1e-9), 0.0)
+    # One glaring stretch (fat, a folded capsule) would drown every other cycle.
+    limit = _OUTLIER * 1.4826 * float(np.median(np.abs(rest[weight > 0]))) if (weight > 0).any() else 0.0
+    return np.asarray(np.clip(rest, -limit, limit))
 
 
 def _ladder(low: float, high: float, steps: int) -> Vector:

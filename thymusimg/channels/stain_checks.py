@@ -20,6 +20,7 @@ _EVEN = 0.15
 _NOISE_99 = 2.33
 """The 99th percentile of normal noise, in SDs."""
 _BINS = 12
+_DIM = 0.25
 _ALIKE = 0.3
 
 
@@ -36,11 +37,13 @@ def check_bleed(evidence: Evidence, role: str) -> Check:
     The lower envelope (5th percentile) of this channel in bins of the other rises with the other even where the
     stain itself is absent; its slope bounds the bleed-through from above.
     """
-    others = [other for other in evidence.signal if other != role]
+    # What is dim beside this stain cannot lend it much: a slope would only show what both owe the tissue.
+    spread = {name: _spread(values) for name, values in evidence.signal.items()}
+    others = [name for name in evidence.signal if name != role and spread[name] >= _DIM * spread[role]]
     slopes = {other: lower_envelope_slope(evidence.signal[other], evidence.signal[role]) for other in others}
     slopes = {other: slope for other, slope in slopes.items() if math.isfinite(slope)}
     if not slopes:
-        why = "there is no second stain with enough bright tissue to compare with"
+        why = "no other stain is bright enough to show in this one"
         return unmeasured(role, "bleed_through", "slope", why)
     source = max(slopes, key=lambda other: slopes[other])
     slope = max(0.0, slopes[source])
@@ -48,10 +51,17 @@ def check_bleed(evidence: Evidence, role: str) -> Check:
     if status == "fail" and {role, source} == {"k14", "k8"}:
         status = "warn"  # epithelium may truly hold both keratins
     reason = f"up to {percent(slope)} of the brightness of {role_name(source)} may show in {role_name(role)}"
+    if slope == 0:
+        reason = f"no sign that {role_name(source)} shows in {role_name(role)}"
     if status == "pass":
         return Check(role, "bleed_through", slope, "slope", status, reason, f"from {source}")
     reason += "; true co-expression and thick tissue look the same: only single-stain controls tell them apart"
     return Check(role, "bleed_through", slope, "slope", status, reason, f"from {source}")
+
+
+def _spread(values: Values) -> float:
+    low, high = np.percentile(values, (50, 99.5)) if values.size else (0.0, 0.0)
+    return float(high - low)
 
 
 def lower_envelope_slope(source: Values, target: Values) -> float:

@@ -129,7 +129,9 @@ def find_tiles(
     profiles = []
     for axis in (0, 1):
         weight = np.count_nonzero(inside, axis=1 - axis).astype(np.float64)
-        profile = sum((_log_profile(plane, weight, axis) for plane in signal.values()), np.zeros(weight.size))
+        profile = sum(
+            (_log_profile(plane, inside, weight, axis) for plane in signal.values()), np.zeros(weight.size)
+        )
         extent = _extent(weight)
         profiles.append((profile[extent], weight[extent]))
     best = _best_periods(profiles, settings, factor)
@@ -205,10 +207,12 @@ def clipped_signal(plane: FloatPlane, offset: float, inside: Mask) -> FloatPlane
     return np.where(inside, np.clip(plane - np.float32(offset), 0, top), 0).astype(np.float32)
 
 
-def _log_profile(plane: FloatPlane, weight: Vector, axis: int) -> Vector:
-    mean = plane.sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
+def _log_profile(plane: FloatPlane, inside: Mask, weight: Vector, axis: int) -> Vector:
+    # Bright structures say little about the light; the upper quartile is cut to its edge.
+    top = float(np.percentile(plane[inside][:: max(1, inside.size // 500_000)], 75))
+    mean = np.minimum(plane, top).sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
     typical = float(np.average(mean, weights=weight))
-    return np.asarray(np.log(np.maximum(mean, 0.02 * typical) / typical), dtype=np.float64)
+    return np.asarray(np.log(np.maximum(mean, 0.02 * typical + 1e-9) / (typical + 1e-9)), dtype=np.float64)
 
 
 def _extent(weight: Vector) -> slice:
