@@ -72,9 +72,9 @@ class Evidence:
 
     @cached_property
     def signal(self) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Corrected values of the tissue's coarse pixels, one array a role; thinned evenly beyond 500,000."""
+        """Corrected values of the tissue's coarse pixels, one array a role; thinned evenly beyond 150,000."""
         places = np.flatnonzero(self.inside)
-        step = max(1, places.size // 500_000)
+        step = max(1, places.size // 150_000)
         chosen = places[::step]
         return {role: plane.ravel()[chosen] for role, plane in self.planes.items()}
 
@@ -84,7 +84,8 @@ class Evidence:
 
         At least a quarter of a grey level for integer pixels: a clipped black carries no noise of its own.
         """
-        off = np.flatnonzero(self.survey.valid & ~self.tissue)[::7]
+        off = np.flatnonzero(self.survey.valid & ~self.tissue)
+        off = off[:: max(1, off.size // 150_000)]
         floor = 0.25 if np.issubdtype(self.section.image.dtype, np.integer) else 0.0
         if off.size < 50:
             return dict.fromkeys(self.survey.planes, math.nan)
@@ -95,7 +96,7 @@ class Evidence:
         """The survey's tiles with ``tissue_share``, the share of the tile that is tissue."""
         tiles = self.survey.tiles
         total = np.zeros((self.tissue.shape[0] + 1, self.tissue.shape[1] + 1))
-        total[1:, 1:] = self.inside.cumsum(0, dtype=np.int64).cumsum(1)
+        total[1:, 1:] = self.inside.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int64)
         factor = self.survey.grid.factor
         y0, x0 = (tiles[c].to_numpy() // factor for c in ("y0", "x0"))
         y1, x1 = (

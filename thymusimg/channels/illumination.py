@@ -23,10 +23,10 @@ _BLOCK_PIXELS = 200
 def check_tiles(evidence: Evidence, role: str) -> list[Check]:
     """Measure what is left of the tiles' vignetting, and the step at their seams, after correction."""
     periods = evidence.correction.periods
-    plane = clipped_signal(evidence.planes[role], 0.0, evidence.inside)
     axes = [axis for axis, period in enumerate(periods) if period is not None]
-    if not axes or plane is None:
-        why = "no pattern repeats from tile to tile" if plane is not None else "too little stained tissue"
+    plane = clipped_signal(evidence.planes[role], 0.0, evidence.inside) if axes else None
+    if plane is None:
+        why = "too little stained tissue" if axes else "no pattern repeats from tile to tile"
         return [
             unmeasured(role, "illumination", "CV", why),
             unmeasured(role, "seams", "share of brightness", why),
