@@ -393,3 +393,36 @@ def test_one_file_a_stain(tmp_path: Path) -> None:
     paths["k8"] = write(tmp_path / "many.tif", STACK, photometric="minisblack")
     with pytest.raises(UnreadableError, match="holds 3 channels"):
         open_composite(paths)
+
+
+def test_a_16_bit_stack_with_the_stains_last_keeps_all_four(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 4000, (40, 50, 4), dtype=np.uint16)
+    image = open_image(write(tmp_path / "a.tif", stack, photometric="rgb", extrasamples=["unassalpha"]))
+    assert image.channel_names == ("", "", "", "")
+    np.testing.assert_array_equal(whole(image, 3), stack[:, :, 3])
+
+
+def test_a_set_of_files_is_read_as_one(tmp_path: Path) -> None:
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<Image ID="Image:0" Name="lobe"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="257" '
+        'SizeY="300" SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5">'
+        + "".join(f'<Channel ID="Channel:0:{c}" Name="s{c}" SamplesPerPixel="1"/>' for c in range(3))
+        + "".join(
+            f'<TiffData FirstC="{c}" IFD="0" PlaneCount="1"><UUID FileName="c{c}.ome.tif">'
+            f"urn:uuid:0000000{c}</UUID>"
+            "</TiffData>"
+            for c in range(3)
+        )
+        + "</Pixels></Image></OME>"
+    )
+    for c in range(3):
+        own = xml.replace("<OME ", f'<OME UUID="urn:uuid:0000000{c}" ')
+        write(tmp_path / f"c{c}.ome.tif", STACK[c], description=own, metadata=None, compression="deflate")
+    image = open_image(tmp_path / "c0.ome.tif")
+    assert image.channel_names == ("s0", "s1", "s2")
+    for c in range(3):
+        np.testing.assert_array_equal(whole(image, c), STACK[c])
+    (tmp_path / "c1.ome.tif").unlink()
+    with pytest.raises(UnreadableError, match=r"missing|broken"):
+        open_image(tmp_path / "c0.ome.tif")

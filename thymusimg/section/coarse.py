@@ -18,7 +18,7 @@ LAPLACIAN_NOISE = 20**0.5
 MAD_TO_SD = 1.4826
 
 
-def block_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
+def block_mean(pixels: npt.NDArray[Any], factor: int, plain: npt.NDArray[Any] | None = None) -> FloatPlane:
     """Average blocks of ``factor × factor`` pixels, anchored at the first pixel.
 
     Parameters
@@ -27,6 +27,8 @@ def block_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
         Integers or floats.
     factor : int
         Side of a block in pixels.
+    plain : (Y, X) array, optional
+        The pixels as :func:`plain_floats` gives them, to spare a second conversion.
 
     Returns
     -------
@@ -51,13 +53,19 @@ def block_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
     out = np.empty((-(-pixels.shape[0] // factor), -(-pixels.shape[1] // factor)), dtype=np.float32)
     y, x = height * factor, width * factor
     if height and width:
-        whole = pixels[:y, :x].astype(np.float32)
+        whole = pixels[:y, :x].astype(np.float32) if plain is None else plain[:y, :x]
         out[:height, :width] = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     if y < pixels.shape[0]:
         out[height:] = _slow_mean(pixels[y:], factor)
     if x < pixels.shape[1] and height:
         out[:height, width:] = _slow_mean(pixels[:y, x:], factor)
     return out
+
+
+def plain_floats(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the pixels as float32, or as float64 where that is what holds them exactly."""
+    small = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
+    return pixels.astype(np.float32 if small or pixels.dtype == np.float32 else np.float64, copy=False)
 
 
 def _fits_float32(dtype: np.dtype[Any], factor: int) -> bool:
@@ -114,8 +122,7 @@ def tile_statistics(pixels: npt.NDArray[Any], max_value: float) -> TileStatistic
         ``laplacian_variance`` and ``noise_sd`` (1.4826 · median |L| / √20, from every 5th row and 7th column) use
         the inner pixels only and are NaN for tiles under 3 px a side.
     """
-    small = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
-    plain: npt.NDArray[Any] = pixels.astype(np.float32 if small or pixels.dtype == np.float32 else np.float64)
+    plain = plain_floats(pixels)
     mean, sd = _moments(plain)
     maximum = float(plain.max())
     saturated = float(np.count_nonzero(plain >= max_value)) / plain.size if maximum >= max_value else 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.errors import PixelValueError
-from thymusimg.section.coarse import block_mean, tile_statistics
+from thymusimg.section.coarse import block_mean, plain_floats, tile_statistics
 from thymusimg.section.model import Window
 from thymusimg.section.survey_cache import Surveyed
 from thymusimg.section.tiles import map_tiles, tile_grid
@@ -55,8 +55,10 @@ def stream_full(section: Section, roles: Sequence[str], threads: int, progress: 
         rows: dict[str, list[tuple[float, ...]]] = {}
         for role in roles:
             pixels = section.read(role, window)
-            planes[role][_coarse_slices(window, factor)] = _finite_mean(section, role, pixels, factor, window)
-            rows[role] = _statistics(pixels, window, max_value)
+            _check_finite(section, role, pixels, window)
+            plain = plain_floats(pixels)
+            planes[role][_coarse_slices(window, factor)] = block_mean(pixels, factor, plain)
+            rows[role] = _statistics(plain, window, max_value)
         return rows
 
     windows = [tile.core for tile in tile_grid(section.shape, _window_size(section, 0, factor))]
@@ -128,15 +130,20 @@ def _coarse_slices(window: Window, factor: int) -> tuple[slice, slice]:
 def _finite_mean(
     section: Section, role: str, pixels: npt.NDArray[np.generic], factor: int, window: Window
 ) -> FloatPlane:
-    if pixels.dtype.kind == "f":
-        bad = np.argwhere(~np.isfinite(pixels))
-        if len(bad):
-            y, x = window.y0 + bad[0][0], window.x0 + bad[0][1]
-            raise PixelValueError(
-                f"{section.image.path}: the {role} channel holds NaN or infinite pixels (first at row {y}, "
-                f"column {x}). Export the raw intensities."
-            )
+    _check_finite(section, role, pixels, window)
     return block_mean(pixels, factor)
+
+
+def _check_finite(section: Section, role: str, pixels: npt.NDArray[np.generic], window: Window) -> None:
+    if pixels.dtype.kind != "f":
+        return
+    bad = np.argwhere(~np.isfinite(pixels))
+    if len(bad):
+        y, x = window.y0 + bad[0][0], window.x0 + bad[0][1]
+        raise PixelValueError(
+            f"{section.image.path}: the {role} channel holds NaN or infinite pixels (first at row {y}, "
+            f"column {x}). Export the raw intensities."
+        )
 
 
 def _statistics(pixels: npt.NDArray[np.generic], window: Window, max_value: float) -> list[tuple[float, ...]]:

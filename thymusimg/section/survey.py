@@ -136,7 +136,7 @@ def _check_constant(section: Section, planes: Mapping[str, FloatPlane]) -> list[
 
 
 def _limits(plane: FloatPlane, valid: Mask) -> tuple[float, float]:
-    low, high = np.percentile(plane[valid], DISPLAY_PERCENTILES)
+    low, high = np.percentile(plane[valid], DISPLAY_PERCENTILES, overwrite_input=True)
     return float(low), float(high)
 
 

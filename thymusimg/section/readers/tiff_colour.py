@@ -83,10 +83,13 @@ def read_colour(path: str, series: Any) -> Colour:
 
 def _rgb(series: Any, samples: int) -> Colour:
     key = series.keyframe
-    # tifffile's default writes a (4, Y, X) or a 16-bit (3, Y, X) stack of stains as planar RGB.
-    planar = int(key.planarconfig) == 2
-    if planar and series.kind in ("shaped", "generic", "uniform") and (samples > 3 or key.dtype != np.uint8):
-        return Colour(warnings=(f"says RGB, but its {samples} planes lie one by one: taken for unnamed channels",))
+    # Programs that write arrays call a (4, Y, X), a 16-bit (3, Y, X) or a 16-bit (Y, X, 4) stack of stains RGB,
+    # the fourth stain its alpha. Display pictures are 8-bit, and 16-bit ones have no alpha.
+    planar, deep = int(key.planarconfig) == 2, key.dtype != np.uint8
+    if (planar and (samples > 3 or deep)) or (deep and samples > 3):
+        return Colour(
+            warnings=(f"says RGB, but its {samples} samples look like a stack: taken for unnamed channels",)
+        )
     if samples == 3:
         return Colour(RGB_NAMES, display=True)
     if _has_alpha(key):
