@@ -1,4 +1,4 @@
-"""What clings to parenchyma and is none: the capsule, loose strands, the walls of fat cells."""
+"""The capsule: a rim without epithelium, darker than the tissue under it or, where it glows, brighter."""
 
 from __future__ import annotations
 
@@ -6,41 +6,72 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.shapes import depth_px, fill_holes, opened
-from thymusimg.compartments.smooth import blur, density, masked_blur
+from thymusimg.compartments.shapes import opened
+from thymusimg.compartments.smooth import masked_blur
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
     from thymusimg.settings.compartments import CompartmentSettings
 
 _STRAND_UM = 40.0
-_ALONG_UM = 25.0
-_FINE_UM = 3.0
+_ALONG_UM = 20.0
+_FINE_UM = 4.0
+_MIN_BIN_PX = 30
 
 
 def thin_parts(tissue: Mask, px: float) -> Mask:
-    """Return the parts of the tissue into which no disc of 40 µm fits."""
+    """Return the parts of the tissue into which no disc of 40 µm fits: strands, septa that stick out, fat walls."""
     return tissue & ~opened(tissue, _STRAND_UM / 2 / px)
 
 
-def bright_rim(
-    k14: FloatPlane, k8: FloatPlane, judged: Mask, tissue: Mask, px: float, settings: CompartmentSettings
-) -> Mask:
-    """Return the bright capsule: the rim's pixels that outshine the tissue beneath them in K14.
+def capsule_thickness_um(
+    k14: FloatPlane, k8: FloatPlane, judged: Mask, depth_um: FloatPlane, px: float, settings: CompartmentSettings
+) -> float:
+    """Read the thickness of the capsule from the section's mean profile of keratin against depth.
 
-    The rim is the outermost ``capsule_um``; it is compared with the next ``2 × capsule_um`` below, both averaged
-    over 25 µm along the edge.
+    The profile is the sum of both keratins, each over its mean, averaged at equal depth all round the section. From
+    the outside it rises to half of the tissue's level (the median at one to three ``capsule_um``), or falls from a
+    glowing capsule half-way to it; there the capsule ends.
     """
-    depth = depth_px(fill_holes(tissue)) * np.float32(px)
-    rim = judged & (depth <= settings.capsule_um)
-    below = judged & (depth > settings.capsule_um) & (depth <= 3 * settings.capsule_um)
+    near = judged & (depth_um < 3 * settings.capsule_um)
+    if settings.capsule_um == 0 or not near.any():
+        return 0.0
+    total = np.zeros(np.count_nonzero(near))
+    for plane in (k14, k8):
+        mean = max(float(np.clip(plane[judged], 0, None).mean()), 1e-6)
+        total += np.clip(plane[near], 0, 4 * mean) / mean
+    step = (depth_um[near] / px).astype(np.intp)
+    count = np.bincount(step)
+    profile = np.bincount(step, weights=total) / np.maximum(count, 1)
+    profile = profile[count >= _MIN_BIN_PX]
+    edge = round(settings.capsule_um / px)
+    if len(profile) <= 2 * edge:
+        return 0.0
+    level = float(np.median(profile[edge : 3 * edge]))
+    rim = profile[: edge + 1]
+    peak = float(rim.max())
+    if peak > settings.capsule_gain * level:
+        above = np.flatnonzero(rim > (peak + level) / 2)
+        return float((above[-1] + 1) * px)
+    below = np.flatnonzero(rim >= 0.5 * level)
+    return float(below[0] * px) if len(below) else 0.0
+
+
+def bright_rim(
+    plane: FloatPlane, judged: Mask, depth_um: FloatPlane, px: float, settings: CompartmentSettings
+) -> Mask:
+    """Return where the capsule outshines the tissue under it.
+
+    The outer half of the outermost ``capsule_um`` is compared with the next ``2 × capsule_um``, both averaged along
+    the edge; where it is ``capsule_gain`` times brighter, its pixels above the geometric mean of the two levels are
+    capsule.
+    """
+    rim = judged & (depth_um <= settings.capsule_um)
+    below = judged & (depth_um > settings.capsule_um) & (depth_um <= 3 * settings.capsule_um)
     if not rim.any() or not below.any():
         return np.zeros_like(rim)
-    sigma = _ALONG_UM / px
-    weight = blur(below.astype(np.float32), 2 * sigma)
-    out = np.zeros_like(rim)
-    for plane in (k14,):
-        inner = density(plane, below, weight, 2 * sigma)
-        fine = masked_blur(plane, rim, _FINE_UM / px)
-        out |= rim & (weight > 0.02) & (fine > settings.capsule_gain * np.maximum(inner, 0))
-    return out
+    inner = np.maximum(masked_blur(plane, below, 2 * _ALONG_UM / px), 1e-6)
+    outer = masked_blur(plane, rim & (depth_um <= settings.capsule_um / 2), _ALONG_UM / px)
+    fine = masked_blur(plane, rim, _FINE_UM / px)
+    glows = outer > settings.capsule_gain * inner
+    return np.asarray(rim & glows & (fine > np.sqrt(np.maximum(outer, 0) * inner)), bool)

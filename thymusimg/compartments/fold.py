@@ -1,4 +1,4 @@
-"""Folds: where the section lies double and every stain is brighter together."""
+"""Folds and debris: where every stain is brighter together, for no biological reason."""
 
 from __future__ import annotations
 
@@ -6,24 +6,66 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thymusimg.compartments.shapes import components, depth_px, dilate, drop_small, fill_holes
+from thymusimg.compartments.smooth import masked_blur
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from thymusimg.section.model import FloatPlane, Mask
     from thymusimg.settings.compartments import TissueSettings
 
+_BAND_UM = 8.0  # sigma at which a fold is still a band
+_AROUND_UM = 70.0  # sigma of its surroundings
+_RIM_UM = 40.0  # nearer to the edge of the tissue, the capsule is meant
+_MIN_SLENDER = 3.0  # a fold is so many times longer than wide
+_SPECK_UM = 3.0
+_SPECK_GAIN = 6.0
+_MIN_SPECK_UM2 = 80.0
+
 
 def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings: TissueSettings) -> Mask:
     """Return the folds of a section.
 
+    A fold is a band at most ``fold_width_um`` wide and three times as long, inside the tissue, in which both
+    keratins are ``fold_gain`` times brighter than around it. In a medulla one keratin rises and the other falls.
+
     Parameters
     ----------
     planes : mapping of str to (Y, X) float32
-        Both keratins, background-subtracted.
+        Both keratins, background-subtracted; a section with one of them has no folds that can be told.
     mask : (Y, X) bool
-        The tissue.
+        The tissue, without cysts.
     px : float
         Pixel size in µm.
     settings : TissueSettings
     """
-    return np.zeros_like(mask)
+    out = np.zeros_like(mask)
+    if len(planes) < 2 or not mask.any():
+        return out
+    gain = np.full(mask.shape, np.inf, np.float32)
+    for plane in planes.values():
+        flat = np.clip(plane, 0, np.quantile(plane[mask], 0.995))
+        around = masked_blur(flat, mask, _AROUND_UM / px)
+        np.minimum(gain, masked_blur(flat, mask, _BAND_UM / px) / np.maximum(around, 1e-6), out=gain)
+    depth = depth_px(fill_holes(mask))
+    band = mask & (gain > settings.fold_gain) & (depth > _RIM_UM / px)
+    labels, area = components(band)
+    wide = np.zeros(len(area), np.float32)
+    np.maximum.at(wide, labels[band], depth_px(band)[band])
+    width = 2 * wide
+    fold = (area > _MIN_SLENDER * width**2) & (area > 2_000.0 / px**2) & (width < settings.fold_width_um / px)
+    fold[0] = False
+    found = np.asarray(fold[labels], bool)
+    return mask & dilate(found, _BAND_UM / 2 / px) if found.any() else out
+
+
+def find_specks(planes: Mapping[str, FloatPlane], mask: Mask, px: float) -> Mask:
+    """Return the debris on the tissue: flecks six times brighter than its mean in both keratins."""
+    if len(planes) < 2 or not mask.any():
+        return np.zeros_like(mask)
+    bright = mask.copy()
+    for plane in planes.values():
+        mean = float(np.clip(plane[mask], 0, None).mean())
+        bright &= masked_blur(plane, mask, _SPECK_UM / px) > _SPECK_GAIN * mean
+    return mask & dilate(drop_small(bright, _MIN_SPECK_UM2 / px**2), _SPECK_UM / px)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.capsule import bright_rim, thin_parts
+from thymusimg.compartments.capsule import bright_rim, capsule_thickness_um, thin_parts
+from thymusimg.compartments.cyst import find_cysts
 from thymusimg.compartments.junction import (
     corticomedullary_axis,
     depth_from_capsule_um,
     junction_contours,
     signed_distance_um,
 )
-from thymusimg.compartments.levels import Cuts, measure_cuts
+from thymusimg.compartments.levels import Levels, judge_one_population, measure_levels
 from thymusimg.compartments.model import Compartment, Compartments
 from thymusimg.compartments.patches import absorb_small
+from thymusimg.compartments.shapes import components, depth_px, fill_holes, opened
 from thymusimg.compartments.smooth import blur, density
 from thymusimg.errors import RoleError
 
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
     from thymusimg.settings.compartments import CompartmentSettings
 
-_CLIP_QUANTILE = 0.99  # single bright spots (debris, macrophages) must not make a density
+_CLIP_QUANTILE = 0.995  # single bright spots (debris, macrophages) must not make a density
+_GLARING = 2.5  # times the medulla's own K14 density
+_GLARING_EDGE = 1.6
 _JUDGED = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE)
 
 
@@ -62,25 +67,81 @@ def segment_compartments(
                 f"compartments: the {role} stain is missing; both keratins are needed, map it with --channel"
             )
     k14, k8 = planes["k14"], planes["k8"]
+    px = grid.pixel_um
+    filled = fill_holes(tissue.mask)
+    depth = (depth_px(filled) - np.float32(0.5)) * np.float32(px)
+    cyst = find_cysts(k14, k8, filled, px) & tissue.mask
+    judged = tissue.mask & ~tissue.artefact & ~cyst & ~thin_parts(filled, px)
+    thickness = capsule_thickness_um(k14, k8, judged, depth, px, settings)
+    judged &= depth > thickness
+    judged &= ~bright_rim(k14, judged, depth, px, settings)
+
     labels = np.full(grid.shape, Compartment.BACKGROUND, np.uint8)
-    confidence = np.zeros(grid.shape, np.float32)
     labels[tissue.mask] = Compartment.OTHER
+    labels[cyst] = Compartment.CYST
     labels[tissue.artefact & tissue.mask] = Compartment.ARTEFACT
-    judged = tissue.mask & ~tissue.artefact
-    judged &= ~thin_parts(tissue.mask, grid.pixel_um)
-    judged &= ~bright_rim(k14, k8, judged, tissue.mask, grid.pixel_um, settings)
+    confidence = np.zeros(grid.shape, np.float32)
     reasons: dict[str, str] = {}
-    cuts: dict[str, float] = {}
+    cuts = {"capsule_um": thickness}
     if judged.any():
-        d14, d8 = _densities(k14, k8, judged, settings.density_um / grid.pixel_um)
-        found = measure_cuts(d14[judged], d8[judged], settings)
-        labels[judged] = _classify(d14[judged], d8[judged], found)
-        confidence[judged] = _confidence(d14[judged], d8[judged], found)
-        labels = absorb_small(labels, [int(c) for c in _JUDGED], settings.min_islet_um2 / grid.pixel_um**2)
-        cuts = _as_table(found, settings)
+        found = _divide(k14, k8, judged, px, settings)
+        labels[judged], confidence[judged] = found.labels[judged], found.confidence[judged]
+        labels = absorb_small(labels, [int(c) for c in _JUDGED], settings.min_islet_um2 / px**2)
+        cuts |= found.cuts
         if found.note:
             reasons["compartments"] = found.note
     return _with_distances(labels, confidence, tissue.mask, grid, settings, reasons, cuts)
+
+
+@dataclass(frozen=True)
+class _Division:
+    labels: LabelPlane
+    confidence: FloatPlane
+    cuts: dict[str, float]
+    note: str = ""
+
+
+def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> _Division:
+    d14, d8 = _densities(k14, k8, judged, settings.density_um / px)
+    levels = measure_levels(d14[judged], d8[judged], settings)
+    if levels is None:
+        return _one_population(d14, d8, judged, settings)
+    share = levels.medullary_share(d14, d8)
+    near14, near8 = _densities(k14, k8, judged, settings.presence_um / px)
+    labels = np.full(judged.shape, Compartment.INDETERMINATE, np.uint8)
+    medullary = share > 0.5
+    labels[medullary & (near14 > levels.k14_present)] = Compartment.MEDULLA
+    labels[~medullary & (near8 > levels.k8_present)] = Compartment.CORTEX
+    # A border between the compartments passes through every share; only a wide belt in between is a mixture.
+    between = judged & (np.abs(share - np.float32(0.5)) < settings.mixed_share / 2)
+    labels[opened(between, settings.mixed_width_um / 2 / px)] = Compartment.INDETERMINATE
+    labels[_glaring(near14, judged, levels)] = Compartment.OTHER
+    return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, settings))
+
+
+def _glaring(d14: FloatPlane, judged: Mask, levels: Levels) -> Mask:
+    """Return what is too bright for a medulla: fat, keratinised linings, capsule folded in."""
+    core = judged & (d14 > _GLARING * levels.k14_medulla)
+    if not core.any():
+        return core
+    patch, area = components(judged & (d14 > _GLARING_EDGE * levels.k14_medulla))
+    hit = np.zeros(len(area), bool)
+    hit[patch[core]] = True
+    return np.asarray(hit[patch], bool)
+
+
+def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: CompartmentSettings) -> _Division:
+    kind, present, note = judge_one_population(d14[judged], d8[judged], settings)
+    labels = np.full(judged.shape, Compartment.INDETERMINATE, np.uint8)
+    confidence = np.zeros(judged.shape, np.float32)
+    if kind != "mixed":
+        plane = d8 if kind == "cortex" else d14
+        labels[plane > present] = Compartment.CORTEX if kind == "cortex" else Compartment.MEDULLA
+        confidence = _certainty(np.log2(np.maximum(plane, 1e-6) / present))
+    name = {"cortex": "k8_density", "medulla": "k14_density"}.get(kind)
+    return _Division(
+        labels, confidence, {"density_um": settings.density_um} | ({name: present} if name else {}), note
+    )
 
 
 def _densities(k14: FloatPlane, k8: FloatPlane, where: Mask, sigma_px: float) -> tuple[FloatPlane, FloatPlane]:
@@ -92,34 +153,33 @@ def _densities(k14: FloatPlane, k8: FloatPlane, where: Mask, sigma_px: float) ->
     return out[0], out[1]
 
 
-def _classify(d14: FloatPlane, d8: FloatPlane, cuts: Cuts) -> LabelPlane:
-    out = np.full(d14.shape, Compartment.INDETERMINATE, np.uint8)
-    medullary = d14 > cuts.ratio * np.maximum(d8, 0)
-    out[medullary & (d14 > cuts.k14)] = Compartment.MEDULLA
-    out[~medullary & (d8 > cuts.k8)] = Compartment.CORTEX
-    return out
+def _confidence(d14: FloatPlane, d8: FloatPlane, share: FloatPlane, levels: Levels) -> FloatPlane:
+    """Return how clear of the nearest cut a pixel lies: the medullary share, or the presence of its keratin."""
+    own = np.where(share > 0.5, d14 / np.float32(levels.k14_present), d8 / np.float32(levels.k8_present))
+    presence = np.log2(np.maximum(own, 1e-6))
+    return np.asarray(
+        np.minimum(_certainty(presence), np.clip(2 * np.abs(share - np.float32(0.5)), 0, 1)), np.float32
+    )
 
 
-def _confidence(d14: FloatPlane, d8: FloatPlane, cuts: Cuts) -> FloatPlane:
-    """Return how far, in factors, a pixel lies from the nearest cut that would change its label."""
-    tiny = np.float32(1e-6)
-    ratio = np.abs(np.log2(np.maximum(d14, tiny) / np.maximum(d8, tiny)) - np.log2(np.clip(cuts.ratio, 1e-6, 1e6)))
-    own = np.where(d14 > cuts.ratio * d8, d14 / max(cuts.k14, 1e-6), d8 / max(cuts.k8, 1e-6))
-    presence = np.abs(np.log2(np.maximum(own, tiny)))
-    return np.asarray(1 - np.exp2(-2 * np.minimum(ratio, presence)), np.float32)
+def _certainty(doublings: FloatPlane) -> FloatPlane:
+    """Turn a distance from a cut in doublings into a confidence: 0 on the cut, 0.75 at a factor of two."""
+    return np.asarray(1 - np.exp2(-2 * np.abs(doublings)), np.float32)
 
 
-def _as_table(cuts: Cuts, settings: CompartmentSettings) -> dict[str, float]:
+def _as_table(levels: Levels, settings: CompartmentSettings) -> dict[str, float]:
     return {
-        "k14_share": cuts.k14_share,
-        "k14_to_k8_ratio": cuts.ratio,
-        "k14_density": cuts.k14,
-        "k8_density": cuts.k8,
-        "k14_k8_contrast": cuts.contrast,
-        "k14_medulla": cuts.k14_medulla,
-        "k8_cortex": cuts.k8_cortex,
+        "k14_share": levels.ratio_cut / (1 + levels.ratio_cut),
+        "k14_to_k8": levels.ratio_cut,
+        "k14_density": levels.k14_present,
+        "k8_density": levels.k8_present,
+        "k14_k8_contrast": levels.contrast,
+        "k14_cortex": levels.k14_cortex,
+        "k14_medulla": levels.k14_medulla,
+        "k8_cortex": levels.k8_cortex,
+        "k8_medulla": levels.k8_medulla,
         "density_um": settings.density_um,
-        "junction_smoothing_um": settings.junction_smoothing_um,
+        "mixed_share": settings.mixed_share,
     }
 
 

@@ -14,49 +14,62 @@ if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane
     from thymusimg.settings.compartments import CompartmentSettings
 
-_ROUNDS = 5
-_MIN_K14_STEP = 1.5
+_ROUNDS = 6
+_MIN_K14_STEP = 1.4
 _MAX_LOW_K8 = 0.25
 _MIN_PIXELS = 20
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """The thresholds of a section, on densities in units of its background-subtracted planes.
+class Levels:
+    """What the compartments of a section hold, as densities of its background-subtracted planes.
 
     Attributes
     ----------
-    ratio : float
-        Medulla where K14 density / K8 density is above it, cortex where it is below.
-    k14, k8 : float
+    k14_cortex, k14_medulla, k8_cortex, k8_medulla : float
+        Typical densities.
+    k14_present, k8_present : float
         Densities above which the keratins are present.
-    contrast : float
-        Factor between the K14 / K8 ratios of the two populations.
-    k14_medulla, k8_cortex : float
-        Typical densities of the compartments, NaN where a compartment is missing.
-    missing : mapping of str to str
-        ``medulla`` or ``cortex`` with the reason, where the section has one population only.
+    note : str
+        Why the section has one population only; then ``whole`` is its code.
     """
 
-    ratio: float
-    k14: float
-    k8: float
-    contrast: float
+    k14_cortex: float
     k14_medulla: float
     k8_cortex: float
+    k8_medulla: float
+    k14_present: float
+    k8_present: float
     note: str = ""
 
     @property
-    def k14_share(self) -> float:
-        """The ratio's cut as a K14 share of the summed densities."""
-        return self.ratio / (1 + self.ratio) if np.isfinite(self.ratio) else 1.0
+    def contrast(self) -> float:
+        """Factor between the K14 / K8 ratios of medulla and cortex."""
+        return (self.k14_medulla / self.k8_medulla) / (self.k14_cortex / self.k8_cortex)
+
+    @property
+    def ratio_cut(self) -> float:
+        """K14 / K8 of a pixel half in cortex and half in medulla."""
+        return (self.k14_cortex + self.k14_medulla) / (self.k8_cortex + self.k8_medulla)
+
+    def medullary_share(self, k14: FloatPlane, k8: FloatPlane) -> FloatPlane:
+        """Return the share of medulla that a mixture with cortex needs to show the ratio K14 / K8.
+
+        With ρ = K14 / K8: t = (ρ c₈ - c₁₄) / ((m₁₄ - c₁₄) + ρ (c₈ - m₈)), c and m the levels of cortex and medulla.
+        A common factor on both keratins (a dark tile corner, a thick spot) cancels.
+        """
+        above = k14 * np.float32(self.k8_cortex) - k8 * np.float32(self.k14_cortex)
+        below = k8 * np.float32(self.k14_medulla - self.k14_cortex) + k14 * np.float32(
+            self.k8_cortex - self.k8_medulla
+        )
+        return np.asarray(np.clip(above / np.maximum(below, np.float32(1e-12)), -1, 2), np.float32)
 
 
-def measure_cuts(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSettings) -> Cuts:
-    """Find the cuts of a section from the densities of its parenchyma.
+def measure_levels(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSettings) -> Levels | None:
+    """Find the levels of a section from the densities of its parenchyma; None if it has one population only.
 
     The ratio K14 / K8 does not change where a tile is darker as a whole, so the two populations are looked for on
-    its logarithm. Their typical densities then place the cut at the ratio of a pixel half in cortex and half in
+    its logarithm. Their levels place the cut for the next round at the ratio of a pixel half in cortex and half in
     medulla, which is where a blurred straight border lies.
 
     Parameters
@@ -65,74 +78,83 @@ def measure_cuts(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSettings)
         Local densities, background-subtracted.
     settings : CompartmentSettings
     """
-    k14, k8 = (np.maximum(d, 0.02 * float(np.quantile(d, 0.9)) + 1e-6) for d in (k14, k8))
+    k14, k8 = floored(k14), floored(k8)
     ratio = np.log(k14 / k8)
     low, high = np.quantile(ratio, (0.002, 0.998))
     cut = otsu(np.clip(ratio, low, high))
-    found = _levels(k14, k8, ratio > cut, settings)
+    found = _levels(k14, k8, ratio > cut, ratio <= cut, settings)
     for _ in range(_ROUNDS):
         if found is None:
-            break
-        found = _levels(k14, k8, ratio > np.log(found.ratio), settings)
-    if found is None or found.contrast < settings.min_contrast:
-        return _one_population(k14, k8, settings)
-    return found
+            return None
+        share = found.medullary_share(k14, k8)
+        margin = settings.mixed_share / 2
+        found = _levels(k14, k8, share > 0.5 + margin, share < 0.5 - margin, settings)
+    return found if found is not None and found.contrast >= settings.min_contrast else None
+
+
+def floored(values: FloatPlane) -> FloatPlane:
+    """Return densities without values at or below zero, which noise around the background makes."""
+    return np.maximum(values, np.float32(0.02 * float(np.quantile(values, 0.9)) + 1e-6))
 
 
 def _levels(
-    k14: FloatPlane, k8: FloatPlane, medullary: npt.NDArray[np.bool_], settings: CompartmentSettings
-) -> Cuts | None:
-    if min(np.count_nonzero(medullary), np.count_nonzero(~medullary)) < _MIN_PIXELS:
-        return None
-    k14_cortex, k14_medulla = float(np.median(k14[~medullary])), float(np.median(k14[medullary]))
-    _, k8_present = _k8_presence(k8, k8[~medullary], settings)
-    cortical = ~medullary & (k8 > k8_present)
-    k14_present = k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex)
-    medullary = medullary & (k14 > k14_present)
+    k14: FloatPlane,
+    k8: FloatPlane,
+    medullary: npt.NDArray[np.bool_],
+    cortical: npt.NDArray[np.bool_],
+    settings: CompartmentSettings,
+) -> Levels | None:
     if min(np.count_nonzero(medullary), np.count_nonzero(cortical)) < _MIN_PIXELS:
         return None
     k14_cortex, k14_medulla = float(np.median(k14[cortical])), float(np.median(k14[medullary]))
-    k8_medulla, k8_cortex = float(np.median(k8[medullary])), float(np.median(k8[cortical]))
+    k8_present = _k8_presence(k8, k8[cortical], settings)
+    cortical = cortical & (k8 > k8_present)
+    medullary = medullary & (k14 > k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex))
+    if min(np.count_nonzero(medullary), np.count_nonzero(cortical)) < _MIN_PIXELS:
+        return None
+    k14_cortex, k14_medulla = float(np.median(k14[cortical])), float(np.median(k14[medullary]))
     if k14_medulla < _MIN_K14_STEP * k14_cortex:
         return None
-    return Cuts(
-        ratio=(k14_cortex + k14_medulla) / (k8_cortex + k8_medulla),
-        k14=k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex),
-        k8=k8_present,
-        contrast=(k14_medulla / k8_medulla) / (k14_cortex / k8_cortex),
+    return Levels(
+        k14_cortex=k14_cortex,
         k14_medulla=k14_medulla,
-        k8_cortex=k8_cortex,
+        k8_cortex=float(np.median(k8[cortical])),
+        k8_medulla=float(np.median(k8[medullary])),
+        k14_present=k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex),
+        k8_present=k8_present,
     )
 
 
-def _k8_presence(k8: FloatPlane, cortical: FloatPlane, settings: CompartmentSettings) -> tuple[float, float]:
+def _k8_presence(k8: FloatPlane, cortical: FloatPlane, settings: CompartmentSettings) -> float:
     """Place the cut between tissue without K8 and cortex.
 
     Tissue without epithelium may be missing; then the darkest tissue is medulla or dim cortex, and not a sign that
     the rest is bright. So the lower level is held to a quarter of the cortical one (autofluorescence is less).
     """
     typical = float(np.median(cortical))
+    lowest = float(np.quantile(k8, 0.02))
+    cut = 0.0
     for _ in range(_ROUNDS):
-        low = min(float(np.quantile(k8, 0.02)), _MAX_LOW_K8 * typical)
+        low = min(lowest, _MAX_LOW_K8 * typical)
         cut = low + settings.k8_cut * (typical - low)
         typical = float(np.median(cortical[cortical > cut]))
-    return low, cut
+    return cut
 
 
-def _one_population(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSettings) -> Cuts:
+def judge_one_population(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSettings) -> tuple[str, float, str]:
     """Judge a section whose K14 / K8 is the same everywhere.
 
     It has no inner reference, so the intensities count as they were recorded: a keratin is absent when the other is
     ``single_ratio`` times brighter. Between the two the section stays indeterminate.
+
+    Returns
+    -------
+    tuple
+        ``cortex``, ``medulla`` or ``mixed``; the density above which the present keratin is present; a plain note.
     """
     level14, level8 = float(np.median(k14)), float(np.median(k8))
-    _, k8_present = _k8_presence(k8, k8, settings)
-    ratio = level14 / level8
-    if ratio < 1 / settings.single_ratio:
-        return Cuts(np.inf, np.inf, k8_present, 1.0, np.nan, level8, "no K14-rich population: no medulla")
-    if ratio > settings.single_ratio:
-        return Cuts(
-            0.0, settings.k14_cut * level14, np.inf, 1.0, level14, np.nan, "no K8-rich population: no cortex"
-        )
-    note = "K14 and K8 are mixed at one ratio throughout: neither cortex nor medulla can be told"
-    return Cuts(1.0, np.inf, np.inf, 1.0, np.nan, np.nan, note)
+    if level8 > settings.single_ratio * max(level14, 0):
+        return "cortex", _k8_presence(k8, k8, settings), "one population, rich in K8 and without K14: no medulla"
+    if level14 > settings.single_ratio * max(level8, 0):
+        return "medulla", settings.k14_cut * level14, "one population, rich in K14 and without K8: no cortex"
+    return "mixed", np.inf, "K14 and K8 keep one ratio throughout: neither cortex nor medulla can be told"

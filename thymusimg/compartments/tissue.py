@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.fold import find_folds
+from thymusimg.compartments.cyst import find_cysts
+from thymusimg.compartments.fat import find_fat
+from thymusimg.compartments.fold import find_folds, find_specks
 from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
 from thymusimg.compartments.model import Tissue
-from thymusimg.compartments.shapes import components, dilate, fill_small_holes, holes, opened
+from thymusimg.compartments.shapes import components, dilate, fill_holes, fill_small_holes, opened
 from thymusimg.compartments.smooth import masked_blur
 from thymusimg.errors import TissueError
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import TissueSettings
 
 _GLARE_UM = 20.0  # light spills so far from bright tissue onto the glass
-_LINING_UM = 15.0  # a cyst's lining is looked for in a ring so wide around its lumen
-_LINING_GAIN = 1.5  # and is so many times brighter than the tissue around it
 _MIN_RELIEF = 0.3  # a field without glass is tissue if its smoothed brightness varies by this much of its median
 _MIN_GLASS_PX = 50
 
@@ -58,10 +58,9 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
     if not valid.any():
         raise TissueError("tissue: the section has no valid pixel (empty outline, or an empty mosaic)")
     glass = find_glass(planes, valid, settings.smoothing_um / px, settings.threshold, settings.noise_sd)
+    notes: tuple[str, ...] = ()
     if glass.found:
         mask = _outline(valid & ~glass.mask, px, settings)
-        mask |= lined_holes(planes, mask, px, settings.max_pinhole_um2) & valid
-        notes: tuple[str, ...] = ()
     else:
         _require_relief(planes, valid, settings.smoothing_um / px)
         mask = valid.copy()
@@ -73,12 +72,17 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
         )
     background, spread = _background(planes, valid, mask, glass, px)
     lit = {role: planes[role] - np.float32(background[role]) for role in ("k14", "k8") if role in planes}
-    artefact = find_folds(lit, mask, px, settings)
+    cyst = np.zeros_like(mask)
+    if len(lit) == 2:
+        cyst = find_cysts(lit["k14"], lit["k8"], fill_holes(mask), px) & valid
+        mask |= cyst
+    artefact = find_specks(lit, mask & ~cyst, px)
+    artefact |= find_folds(lit, mask & ~cyst & ~artefact, px, settings)
     return Tissue(mask, artefact, background, spread, notes)
 
 
 def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
-    filled = fill_small_holes(bright, settings.max_pinhole_um2 / px**2)
+    filled = fill_small_holes(bright & ~find_fat(bright, px), settings.max_pinhole_um2 / px**2)
     core = opened(filled, settings.parenchyma_width_um / 2 / px)
     labels, area = components(core)
     area[0] = 0
@@ -88,32 +92,6 @@ def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
     lobes[0] = False
     # The capsule is thinner than the opening allows, but it clings to what is left.
     return filled & dilate(np.asarray(lobes[labels], bool), settings.parenchyma_width_um / 2 / px)
-
-
-def lined_holes(planes: Mapping[str, FloatPlane], mask: Mask, px: float, min_um2: float) -> Mask:
-    """Return the holes of ``mask`` that keratin lines: the lumens of cysts."""
-    labels, area = holes(mask)
-    out = np.zeros_like(mask)
-    reach = int(np.ceil(3 * _LINING_UM / px)) + 1
-    for number in np.flatnonzero(area > min_um2 / px**2):
-        rows, cols = np.nonzero(labels == number)
-        window = (
-            slice(max(0, rows.min() - reach), rows.max() + reach + 1),
-            slice(max(0, cols.min() - reach), cols.max() + reach + 1),
-        )
-        hole = labels[window] == number
-        ring = dilate(hole, _LINING_UM / px) & mask[window]
-        around = dilate(hole, 3 * _LINING_UM / px) & mask[window] & ~ring
-        if any(_brighter(planes[role][window], hole, ring, around) for role in ("k14", "k8") if role in planes):
-            out[window] |= hole
-    return out
-
-
-def _brighter(plane: FloatPlane, hole: Mask, ring: Mask, around: Mask) -> bool:
-    if not ring.any() or not around.any():
-        return False
-    dark = float(np.median(plane[hole]))
-    return float(plane[ring].mean()) - dark > _LINING_GAIN * (float(plane[around].mean()) - dark)
 
 
 def _background(

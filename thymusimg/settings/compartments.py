@@ -42,16 +42,25 @@ class CompartmentSettings(Frozen):
     method: str = "keratin"
     """``keratin`` (no training), ``forest``, ``network``, or a model's name or folder."""
 
-    density_um: float = Field(12.0, gt=0, le=50)
-    """Gaussian sigma in µm over which the density of a keratin network is taken."""
+    density_um: float = Field(20.0, gt=0, le=50)
+    """Gaussian sigma in µm over which the K14 share is taken: some twenty epithelial cells."""
 
-    k14_cut: float = Field(0.5, gt=0, lt=1)
+    presence_um: float = Field(12.0, gt=0, le=50)
+    """Gaussian sigma in µm over which a keratin's density is taken to say that it is there: a few meshes."""
+
+    k14_cut: float = Field(0.4, gt=0, lt=1)
     """K14 is present where its density passes this fraction of the way from its cortical to its medullary level."""
 
     k8_cut: float = Field(0.4, gt=0, lt=1)
     """K8 is present where its density passes this fraction of the way from its lowest to its cortical level."""
 
-    min_contrast: float = Field(2.0, gt=1)
+    mixed_share: float = Field(0.4, ge=0, lt=1)
+    """Tissue whose medullary share lies within half of this around 0.5 is mixed, where it is wide enough."""
+
+    mixed_width_um: float = Field(80.0, gt=0)
+    """Width in µm from which mixed tissue is indeterminate; below it, it is the border of the compartments."""
+
+    min_contrast: float = Field(1.7, gt=1)
     """K14 / K8 must differ by this factor between two populations, or the section has one population only."""
 
     single_ratio: float = Field(3.0, gt=1)
