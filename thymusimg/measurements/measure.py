@@ -16,6 +16,7 @@ from thymusimg.measurements.cortex import local_thickness_um, measure_capsule
 from thymusimg.measurements.organisation import find_islets, measure_coexpression, segregation_index
 from thymusimg.measurements.placing import cell_places
 from thymusimg.measurements.repopulation import density_per_mm2, log_ratio
+from thymusimg.measurements.row import Row
 from thymusimg.measurements.sharpness import junction_sharpness
 from thymusimg.measurements.spatial import EVENNESS_TILE_UM, measure_evenness, saturated_share
 from thymusimg.measurements.tiling import lay_tiles
@@ -102,25 +103,6 @@ def measure_section(
     ordered = {column.name: row.values[column.name] for column in columns("sections")}
     table = compartment_rows(section.subject, compartments, planes, cells, cells_reason)
     return Measured(ordered, row.reasons, table)
-
-
-class Row:
-    """The values of a section so far, and the reasons of those that are undefined."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, object] = {}
-        self.reasons: dict[str, str] = {}
-
-    def put(self, name: str, value: object, why: str = "the measurement gave no number") -> None:
-        """Set a value; ``why`` is kept if it is NaN."""
-        self.values[name] = value
-        if isinstance(value, float) and math.isnan(value):
-            self.reasons[name] = why
-
-    def put_all(self, values: Mapping[str, object], why: str) -> None:
-        """Set several values that are undefined for the same reason."""
-        for name, value in values.items():
-            self.put(name, value, why)
 
 
 class _Work:

@@ -207,7 +207,8 @@ _STAINS = (
     _column(
         "double_positive_fraction",
         "fraction",
-        "Area(K8+ and K14+) / area(K8+ or K14+) in the parenchyma",
+        "Area(K8+ and K14+) / area(K8+ or K14+) in the parenchyma; positive is above Otsu's threshold of the stain "
+        "over the parenchyma, and above three SD of the pixels off the tissue",
         "R6",
         Ratio("double_positive_area_mm2", "keratin_positive_area_mm2"),
         "logit",
