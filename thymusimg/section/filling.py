@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,6 +25,9 @@ STRAIGHT_SHARE = 0.5
 """Share of a filling's inner border that lies on straight runs; a clipped background is ragged."""
 
 
+BAND_ROWS = 512
+
+
 def find_filling(planes: Mapping[str, FloatPlane]) -> Mask:
     """Find areas that no tile of the scanner covered.
 
@@ -42,26 +46,35 @@ def find_filling(planes: Mapping[str, FloatPlane]) -> Mask:
     """
     stack = list(planes.values())
     first = stack[0]
-    same = np.equal(first, np.rint(first))
-    for plane in stack[1:]:
-        same &= plane == first
+    same = np.empty(first.shape, dtype=bool)
+    counts: Counter[float] = Counter()
+    for y in range(0, len(first), BAND_ROWS):  # in bands: a wide slide's temporaries would outgrow its planes
+        band = slice(y, y + BAND_ROWS)
+        same[band] = np.equal(first[band], np.rint(first[band]))
+        for plane in stack[1:]:
+            same[band] &= plane[band] == first[band]
+        values, found = np.unique(first[band][same[band]], return_counts=True)
+        counts.update(dict(zip(values.tolist(), found.tolist(), strict=True)))
     filling = np.zeros(first.shape, dtype=bool)
-    if not same.any():
-        return filling
-    values, counts = np.unique(first[same], return_counts=True)
-    for value in values[counts >= SMALLEST_SHARE * first.size]:
-        filling |= _large_straight(same & (first == value))
+    for value, count in counts.items():
+        if count >= SMALLEST_SHARE * first.size:
+            filling |= _large_straight(same & (first == value))
     # An image that is nothing but one value is empty, not unscanned.
     return np.zeros_like(filling) if filling.all() else filling
 
 
 def _large_straight(candidate: Mask) -> Mask:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(candidate.astype(np.uint8), connectivity=4)
-    keep = np.zeros(count, dtype=bool)
+    chosen = np.zeros(candidate.shape, dtype=bool)
     for label in range(1, count):
-        if stats[label, cv2.CC_STAT_AREA] >= SMALLEST_SHARE * candidate.size:
-            keep[label] = _straight_share(labels == label) >= STRAIGHT_SHARE
-    chosen: Mask = keep[labels]
+        x, y, width, height, area = stats[label]
+        if area < SMALLEST_SHARE * candidate.size:
+            continue
+        # One pixel around the box shows its border, except where the image ends.
+        box = slice(max(0, y - 1), y + height + 1), slice(max(0, x - 1), x + width + 1)
+        region = labels[box] == label
+        if _straight_share(region) >= STRAIGHT_SHARE:
+            chosen[box] |= region
     return chosen
 
 
