@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 CHANNELS = {"cd45": "hCD45", "k14": "KRT14", "k8": "KRT8", "dapi": "DAPI"}
 """Channel names of a synthetic slide, by role."""
-LARGEST_PX = 120_000_000
-"""Slides above this many pixels do not fit in memory as whole planes."""
+LARGEST_PX = 64_000_000
+"""Larger slides are refused: whole planes of every stain take about 75 bytes a pixel."""
 
 
 def make_phantom(
