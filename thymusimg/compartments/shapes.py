@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import cc3d
 import cv2
+import edt
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +21,8 @@ def depth_px(mask: Mask) -> FloatPlane:
     """
     if mask.all():
         return np.full(mask.shape, np.inf, np.float32)
-    out = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(out, np.float32)
+    # not OpenCV's: its last bit depends on the number of threads
+    return np.asarray(edt.edt(mask), np.float32)
 
 
 def dilate(mask: Mask, radius_px: float) -> Mask:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import cv2
+import edt
 import numpy as np
 
 if TYPE_CHECKING:
@@ -49,5 +50,5 @@ def depth_px(mask: Mask) -> FloatPlane:
 
 def distance_px(mask: Mask) -> FloatPlane:
     """Distance of every pixel to the nearest pixel of a non-empty ``mask``, in pixels; 0 on the mask."""
-    away = (~mask).view(np.uint8)
-    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    # not OpenCV's: its last bit depends on the number of threads
+    return np.asarray(edt.edt(~mask), np.float32)
