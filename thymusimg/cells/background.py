@@ -22,16 +22,22 @@ noise."""
 NEGATIVE_SHARE = 0.08
 """The background is where this share of the blocks lies closest together: at least so much tissue must be
 negative."""
+NEIGHBOUR_BLOCKS = 3
+"""A block is compared with those this far on either side: beyond the edge of a cell."""
 LEAST_BLOCKS = 200
 LEAST_SD_OF_EXPORT = 0.01
 """Least SD of a display export, as a part of its range: its background may be clipped to one value."""
 
 
 class Level(NamedTuple):
-    """Background and SD of single pixels of negative tissue, and the gate quantile of all its pixels."""
+    """Background and SD of single pixels of negative tissue, and the gate quantile of all its pixels.
+
+    ``local_sd`` is the SD over the size of a cell, without the slow changes over the section that ``sd`` holds.
+    """
 
     background: float
     sd: float
+    local_sd: float
     quantile: float
     notes: tuple[str, ...]
 
@@ -39,6 +45,7 @@ class Level(NamedTuple):
 class _Sample(NamedTuple):
     means: npt.NDArray[np.float64]
     deviations: npt.NDArray[np.float64]
+    neighbours: npt.NDArray[np.float64]
     pixels: FloatPlane
 
 
@@ -79,11 +86,17 @@ def measure_background(
     spread = 1.4826 * float(np.median(below)) if len(below) else 0.0
     like_it = np.abs(means - background) <= max(spread, np.finfo(np.float32).eps)
     noise = float(np.median(deviations[like_it])) if like_it.any() else 0.0
-    sd = max(float(np.hypot(noise, spread)), _least_sd(section))
+    least = _least_sd(section)
+    sd = max(float(np.hypot(noise, spread)), least)
+    neighbours = np.concatenate([sample.neighbours for sample in samples])
+    local_sd = min(sd, max(float(np.hypot(noise, _local_spread(neighbours, background + spread))), least))
     if sd <= 0:
         raise GateError(f"{section.section_id}: CD45 is constant on the tissue; is the channel right?")
-    note = f"CD45 background {background:.4g} ± {sd:.4g} from {len(means)} blocks of 2 µm in {len(windows)} tiles"
-    return Level(background, sd, float(np.quantile(pixels, settings.control_quantile)), (note,))
+    note = (
+        f"CD45 background {background:.4g} ± {sd:.4g} (over the size of a cell ± {local_sd:.4g}), "
+        f"from {len(means)} blocks of 2 µm in {len(windows)} tiles"
+    )
+    return Level(background, sd, local_sd, float(np.quantile(pixels, settings.control_quantile)), (note,))
 
 
 def sample_windows(analysable: Mask, section: Section, settings: GateSettings) -> list[Window]:
@@ -108,13 +121,26 @@ def _sample(section: Section, correction: Correction, analysable: Mask, window: 
     side = max(2, round(BLOCK_UM / section.pixel_size_um))
     height, width = (edge // side * side for edge in cd45.shape)
     if not height or not width:
-        return _Sample(np.zeros(0), np.zeros(0), cd45[inside])
+        return _Sample(np.zeros(0), np.zeros(0), np.zeros((0, 3)), cd45[inside])
     shape = (height // side, side, width // side, side)
     blocks = cd45[:height, :width].reshape(shape)
     whole = inside[:height, :width].reshape(shape).all(axis=(1, 3))
     means = blocks.mean(axis=(1, 3), dtype=np.float64)
     deviations = blocks.std(axis=(1, 3), dtype=np.float64, ddof=1)
-    return _Sample(means[whole], deviations[whole], cd45[inside])
+    row = np.where(whole, means, np.nan)
+    lag = NEIGHBOUR_BLOCKS
+    neighbours = np.stack([row[:, lag:-lag], row[:, : -2 * lag], row[:, 2 * lag :]], axis=-1).reshape(-1, 3)
+    return _Sample(means[whole], deviations[whole], neighbours[np.isfinite(neighbours).all(axis=1)], cd45[inside])
+
+
+def _local_spread(neighbours: npt.NDArray[np.float64], highest: float) -> float:
+    """Return the SD of negative blocks about the mean of the two on either side of them."""
+    negative = neighbours[(neighbours <= highest).all(axis=1)]
+    if len(negative) < LEAST_BLOCKS // 4:
+        return float("inf")
+    difference = negative[:, 0] - negative[:, 1:].mean(axis=1)
+    # Var(a - (b + c) / 2) is 1.5 Var(a)
+    return 1.4826 * float(np.median(np.abs(difference))) / 1.5**0.5
 
 
 def _least_sd(section: Section) -> float:
@@ -125,7 +151,7 @@ def _least_sd(section: Section) -> float:
 
 
 def _densest(values: npt.NDArray[np.float64]) -> float:
-    ordered = np.sort(values)
+    ordered: npt.NDArray[np.float64] = np.sort(values)
     held = max(2, int(NEGATIVE_SHARE * len(ordered)))
     lengths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
     first = int(np.argmin(lengths))

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.collect import Found, empty, join
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
-from thymusimg.cells.evidence import score_outlines
+from thymusimg.cells.evidence import is_autofluorescent, score_outlines
 from thymusimg.cells.model import Cells
 from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint
 from thymusimg.cells.seeds import SUPPORT_UM, find_seeds
@@ -39,12 +40,14 @@ SEED_UM = 0.6
 SMOOTHING_UM = 0.3
 """SD of the blur before outlines are traced: below the width of a membrane's image."""
 SEED_SMOOTHING_UM = 0.4
-LEAST_VOTES = 0.6
+LEAST_VOTES = 1.5
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
 FLOOR_SD = 2.5
 """The evened-out signal is linear below this many SDs of the background, square-rooted above."""
 
+LEAST_SEEN = 0.4
+"""Part of a cell's outline that must not be covered by others."""
 STAINS = ("cd45", "k14", "k8")
 
 
@@ -130,18 +133,18 @@ def detect_cells(
             fraction[where] = positive
             found.append(cells)
     fraction[~work.analysable] = 0
-    table, masks = join(found, [role for role in STAINS if role in section.roles], section.pixel_size_um)
+    table, masks = join(found, work.stains, section.pixel_size_um)
     return Cells(table, masks, fraction, gate)
 
 
-def even_out(plane: FloatPlane, background: float, background_sd: float) -> FloatPlane:
+def even_out(plane: FloatPlane, background: float, sd: float) -> FloatPlane:
     """Return √(1 + max(0, I − background) / (2.5 SD)), in which 1 is background.
 
     Noise has about the same size everywhere, and bright cells do not outweigh dim ones.
     """
     level = np.subtract(plane, np.float32(background), dtype=np.float32)
     np.maximum(level, np.float32(0), out=level)
-    level *= np.float32(1 / (FLOOR_SD * background_sd))
+    level *= np.float32(1 / (FLOOR_SD * sd))
     level += np.float32(1)
     return np.sqrt(level, out=level)
 
@@ -157,16 +160,37 @@ class _Work:
     settings: CellSettings
     scales: _Scales
 
+    @property
+    def local_sd(self) -> float:
+        """SD of the background over the size of a cell."""
+        return self.gate.background_sd if math.isnan(self.gate.local_sd) else self.gate.local_sd
+
+    @property
+    def least_excess(self) -> float:
+        """How far a human cell's membrane must rise above its surroundings, in corrected units.
+
+        An absolute threshold of controls holds as it is. Otherwise the gate is so many SDs above the background, and
+        a cell so many *local* SDs above its own surroundings, whatever the slow changes of the background.
+        """
+        excess = self.gate.threshold - self.gate.background
+        if self.gate.source == "controls_absolute":
+            return excess
+        return excess / self.gate.background_sd * self.local_sd
+
+    @property
+    def stains(self) -> list[str]:
+        """The stains whose means are measured; CD45 first."""
+        return [role for role in STAINS if role in self.section.roles]
+
     def tile(self, core: Window) -> tuple[Found, FloatPlane, tuple[slice, slice]]:
         """Return the cells whose centre lies in ``core``, and its positive fraction with where it belongs."""
         window = self._aligned(core)
         cd45 = self._read(("cd45",), window)["cd45"]
         positive, where = self._positive(cd45, core, window)
-        stains = [role for role in STAINS if role in self.section.roles]
         if not np.any(cd45 >= self.gate.threshold):
-            return empty(len(stains)), positive, where
+            return empty(len(self.stains)), positive, where
         outlines = self._outlines(cd45, window)
-        scores = score_outlines(outlines, even_level(self.gate))
+        scores = score_outlines(outlines, self.least_excess / (FLOOR_SD * self.local_sd))
         good = (scores >= self.settings.minimum_score) & self._on_tissue(outlines.centres, window)
         centres, radii, scores = outlines.centres[good], outlines.radii[good], scores[good]
         px = self.scales.pixel_um
@@ -182,24 +206,34 @@ class _Work:
             & (centres[:, 1] < core.x1 - 0.5)
         )
         if len(mine) == 0:
-            return empty(len(stains)), positive, where
-        inner = core.grown(math.ceil(LARGEST_UM / px) + 2, self.section.shape)
-        planes = self._read(stains[1:], inner)
+            return empty(len(self.stains)), positive, where
+        return self._weighed(centres, radii, scores, mine, cd45, window, core), positive, where
+
+    def _weighed(
+        self,
+        centres: npt.NDArray[np.float64],
+        radii: FloatPlane,
+        scores: FloatPlane,
+        mine: npt.NDArray[np.intp],
+        cd45: FloatPlane,
+        window: Window,
+        core: Window,
+    ) -> Found:
+        """Paint and measure the outlines ``mine``, less the autofluorescent ones."""
+        px = self.scales.pixel_um
+        inner = core.grown(math.ceil(MARGIN_UM / px) + 2, self.section.shape)
         rows, columns = (
             slice(inner.y0 - window.y0, inner.y1 - window.y0),
             slice(inner.x0 - window.x0, inner.x1 - window.x0),
         )
-        stack = np.stack([cd45[rows, columns], *(planes[role] for role in stains[1:])])
-        boxes, starts, bits, sums = paint(
-            centres - (inner.y0, inner.x0), radii, px, mine, (inner.y0, inner.x0), stack
-        )
+        planes = self._read(self.stains[1:], inner)
+        stack = np.stack([cd45[rows, columns], *(planes[role] for role in self.stains[1:])])
+        centres = centres - np.array([inner.y0, inner.x0])
+        mine = mine[~is_autofluorescent(*likeness(stack, centres[mine], radii[mine], px))]
+        boxes, starts, bits, sums = paint(centres, radii, px, mine, (inner.y0, inner.x0), stack)
         boxes += np.array([inner.y0, inner.y0, inner.x0, inner.x0], np.int32)
-        cells = Found(boxes, starts, bits, sums, scores[mine])
-        return (
-            cells.select((sums[:, 0] * px**2 >= self.settings.minimum_area_um2) & (sums[:, 0] >= 0.5 * sums[:, 1])),
-            positive,
-            where,
-        )
+        seen = (sums[:, 0] * px**2 >= self.settings.minimum_area_um2) & (sums[:, 0] >= LEAST_SEEN * sums[:, 1])
+        return Found(boxes, starts, bits, sums, scores[mine]).select(seen)
 
     def _aligned(self, core: Window) -> Window:
         """Return the window to read: the halo, on whole blocks counted from the slide's origin."""
@@ -232,7 +266,7 @@ class _Work:
     def _outlines(self, cd45: FloatPlane, window: Window) -> Outlines:
         scales = self.scales
         padded, top, left = self._padded(cd45, window)
-        level = even_out(_binned(padded, scales.bin), self.gate.background, self.gate.background_sd)
+        level = even_out(_binned(padded, scales.bin), self.gate.background, self.local_sd)
         working_um = scales.pixel_um * scales.bin
         fold = scales.block // scales.bin
         blurred = cv2.GaussianBlur(level, (0, 0), SEED_SMOOTHING_UM / working_um)
@@ -262,11 +296,6 @@ class _Work:
         coarse = np.where(inside[:, None], pixels, 0) // self.section.grid.factor
         wanted: npt.NDArray[np.bool_] = inside & self.analysable[coarse[:, 0], coarse[:, 1]]
         return wanted
-
-
-def even_level(gate: Gate) -> float:
-    """Return the gate's threshold on the scale of :func:`even_out`."""
-    return math.sqrt(1 + max(0.0, gate.threshold - gate.background) / (FLOOR_SD * gate.background_sd))
 
 
 def _binned(plane: FloatPlane, factor: int) -> FloatPlane:

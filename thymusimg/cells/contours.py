@@ -19,13 +19,17 @@ SMALLEST_UM, LARGEST_UM, STEP_UM = 1.5, 5.75, 0.25
 RADII = int((LARGEST_UM - SMALLEST_UM) / STEP_UM) + 1
 INSIDE, OUTSIDE = 1, 3
 """The drop at an outline is measured from one step inside it to three steps outside (0.25 and 0.75 µm)."""
+BEYOND = 9
+"""Steps outside an outline in which its surroundings are looked at (to 2 µm)."""
 STIFFNESS = 0.08
 """Price of a change of radius by one step from ray to ray."""
-MARGIN_UM = LARGEST_UM + (OUTSIDE + 1) * STEP_UM
+MARGIN_UM = LARGEST_UM + BEYOND * STEP_UM
 """No outline looks farther from its seed than this."""
 
-EVIDENCE = ("drop", "weakest_arc", "coverage", "rim", "votes", "radius", "roughness", "contrast")
-"""Columns of :attr:`Outlines.evidence`."""
+EVIDENCE = ("drop", "rim", "around", "radius", "votes")
+"""Columns of :attr:`Outlines.evidence`: the mean drop across the outline and the mean signal just inside it (both
+without the best quarter of the directions), the signal around it (its darkest eighth), the mean radius in µm, and the
+votes of its seed."""
 
 _ANGLES = np.arange(RAYS) * (2 * np.pi / RAYS)
 
@@ -41,7 +45,7 @@ class Outlines:
         exact.
     radii : (N, RAYS) float32
         In µm.
-    evidence : (N, 8) float32
+    evidence : (N, 5) float32
         One column a name of :data:`EVIDENCE`.
     """
 
@@ -72,7 +76,7 @@ def trace_outlines(
     -------
     Outlines
     """
-    reach = (SMALLEST_UM + (np.arange(RADII + INSIDE + OUTSIDE) - INSIDE) * STEP_UM) / pixel_um
+    reach = (SMALLEST_UM + (np.arange(RADII + INSIDE + BEYOND) - INSIDE) * STEP_UM) / pixel_um
     dy = np.sin(_ANGLES)[:, None] * reach
     dx = np.cos(_ANGLES)[:, None] * reach
     steps, evidence = _trace(plane, centres, dy, dx, np.float32(STIFFNESS))
@@ -87,7 +91,7 @@ def _trace(plane, centres, dy, dx, stiffness):  # type: ignore[no-untyped-def]  
     height, width = plane.shape
     samples = dy.shape[1]
     steps = np.empty((count, RAYS), np.int8)
-    evidence = np.zeros((count, 8), np.float32)
+    evidence = np.zeros((count, 5), np.float32)
     polar = np.empty((RAYS, samples), np.float32)
     drop = np.empty((RAYS, RADII), np.float32)
     best = np.empty(RADII, np.float32)
@@ -137,32 +141,30 @@ def _trace(plane, centres, dy, dx, stiffness):  # type: ignore[no-untyped-def]  
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _weigh(polar, drop, steps, evidence):  # type: ignore[no-untyped-def]  # compiled
-    total = np.float32(0)
-    rim = np.float32(0)
-    covered = np.float32(0)
+    dark = np.empty(RAYS, np.float32)
+    edge = np.empty(RAYS, np.float32)
+    crest = np.empty(RAYS, np.float32)
     radius = np.float32(0)
-    changes = np.float32(0)
     for t in range(RAYS):
         k = steps[t]
-        total += drop[t, k]
-        rim += polar[t, k]
-        covered += np.float32(drop[t, k] > np.float32(0.05))
+        edge[t] = drop[t, k]
+        crest[t] = polar[t, k]
         radius += np.float32(SMALLEST_UM + STEP_UM * k)
-        changes += np.float32(abs(k - steps[(t + 1) % RAYS]))
-    arc = np.float32(0)
-    for t in range(RAYS // 4):
-        arc += drop[t, steps[t]]
-    weakest = arc
-    for t in range(RAYS - 1):
-        leading = (t + RAYS // 4) % RAYS
-        arc += drop[leading, steps[leading]] - drop[t, steps[t]]
-        weakest = min(weakest, arc)
-    scale = np.float32(1 / RAYS)
-    evidence[0] = total * scale
-    evidence[1] = weakest * np.float32(4) * scale
-    evidence[2] = covered * scale
-    evidence[3] = rim * scale
-    evidence[5] = radius * scale
-    evidence[6] = changes * scale * np.float32(STEP_UM) / (radius * scale)
-    # the plane's floor is 1 (see even_out): contrast is 0 for no drop, 1 for a drop to the background
-    evidence[7] = total / max(rim - np.float32(RAYS), np.float32(1e-3))
+        dark[t] = polar[t, k + INSIDE + OUTSIDE]
+        for s in range(k + INSIDE + OUTSIDE + 1, k + INSIDE + BEYOND):
+            dark[t] = min(dark[t], polar[t, s])
+    # a bright speck on the outline may not make a cell: the best quarter of the directions does not count;
+    # of the surroundings only the darkest eighth does: in packed tissue the rest are other cells
+    evidence[0] = _mean_of_lowest(edge, RAYS - RAYS // 4)
+    evidence[1] = _mean_of_lowest(crest, RAYS - RAYS // 4)
+    evidence[2] = _mean_of_lowest(dark, RAYS // 8)
+    evidence[3] = radius * np.float32(1 / RAYS)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_of_lowest(values, count):  # type: ignore[no-untyped-def]  # compiled
+    values.sort()
+    total = np.float32(0)
+    for i in range(count):
+        total += values[i]
+    return total / np.float32(count)

@@ -40,6 +40,8 @@ class ControlEvidence:
         Analysable tissue, over which false cells are counted.
     background, background_sd : float
         Of the negative tissue, off-tissue background subtracted.
+    local_sd : float
+        SD over the size of a cell, without the slow changes over the section.
     q995 : float
         The gate quantile (99.5 % by default) of the tissue's pixels, off-tissue background subtracted.
     q995_sd : float
@@ -53,6 +55,7 @@ class ControlEvidence:
     area_mm2: float
     background: float
     background_sd: float
+    local_sd: float
     q995: float
     q995_sd: float
 
@@ -85,6 +88,7 @@ def measure_control(
         area_mm2=float(np.count_nonzero(compartments.analysable)) * compartments.grid.pixel_area_mm2,
         background=level.background,
         background_sd=level.sd,
+        local_sd=level.local_sd,
         q995=level.quantile,
         q995_sd=(level.quantile - level.background) / level.sd,
     )
@@ -131,7 +135,15 @@ def estimate_gate(
     level = measure_background(section, correction, compartments, settings, threads=threads)
     if not controls:
         threshold = level.background + settings.deviations * level.sd
-        return Gate(threshold, level.background, level.sd, "section", false_reason=NO_CONTROLS, notes=level.notes)
+        return Gate(
+            threshold,
+            level.background,
+            level.sd,
+            "section",
+            false_reason=NO_CONTROLS,
+            notes=level.notes,
+            local_sd=level.local_sd,
+        )
     usable = [c for c in controls if math.isfinite(c.q995_sd) and c.background_sd > 0]
     if not usable:
         names = ", ".join(c.section_id for c in controls)
@@ -165,7 +177,9 @@ def gate_on_control(gate: Gate, control: ControlEvidence) -> Gate:
     if gate.source != "controls_absolute":
         deviations = (gate.threshold - gate.background) / gate.background_sd
         threshold = control.background + deviations * control.background_sd
-    return Gate(threshold, control.background, control.background_sd, gate.source, gate.controls)
+    return Gate(
+        threshold, control.background, control.background_sd, gate.source, gate.controls, local_sd=control.local_sd
+    )
 
 
 def with_false_cells(gate: Gate, counts: Sequence[int], areas_mm2: Sequence[float]) -> Gate:

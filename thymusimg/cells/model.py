@@ -35,6 +35,8 @@ class Gate:
         Cells per mm² that the same threshold finds in the controls; NaN without controls.
     false_reason : str
         Why ``false_cells_per_mm2`` is undefined, or "".
+    local_sd : float
+        SD of the negative tissue over the size of a cell, without slow changes over the section; NaN: not measured.
     """
 
     threshold: float
@@ -45,6 +47,7 @@ class Gate:
     false_cells_per_mm2: float = float("nan")
     false_reason: str = ""
     notes: tuple[str, ...] = ()
+    local_sd: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 NEAREST_UM, FARTHEST_UM, REACHES = 2.4, 4.2, 5
 """An edge votes for centres at these distances, which cover cells of 5-9 µm and reach into bigger ones."""
-SPREAD_UM = 0.6
+SPREAD_UM = 0.4
 """Votes are blurred by this SD: cells are not perfect circles."""
 APART_UM = 1.0
 """Two seeds are at least this far apart."""
 RIM_UM = 0.8
 """How much nearer to the centre the inner edge of a membrane lies than its outer edge."""
-INNER_WEIGHT = 0.5
+INNER_WEIGHT = 0.25
 """Weight of the inner edge; it is the only evidence where packed cells share their membranes."""
 EDGE_PER_UM = 0.06
 """Weakest gradient that votes, per µm of the square-rooted signal (see
@@ -59,6 +59,7 @@ def find_seeds(plane: FloatPlane, pixel_um: float, weakest: float) -> tuple[npt.
         np.float32(INNER_WEIGHT),
     )
     votes = cv2.GaussianBlur(votes, (0, 0), SPREAD_UM / pixel_um)
+    votes *= np.float32(1 / pixel_um)  # so that a ring has as many votes at any pixel size
     side = 2 * round(APART_UM / pixel_um) + 1
     around = cv2.dilate(votes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     places = np.argwhere((votes >= around) & (votes > weakest))

@@ -17,7 +17,7 @@ class CellSettings(Frozen):
     minimum_area_um2: float = Field(8.0, gt=0)
     """Smallest cell profile, in µm²; smaller ones are the caps of cells that lie above or below the section."""
 
-    maximum_overlap: float = Field(0.45, gt=0, le=1)
+    maximum_overlap: float = Field(0.6, gt=0, le=1)
     """Of two outlines that share more than this part of the smaller one, the weaker is dropped."""
 
     coarsest_pixel_um: float = Field(1.0, gt=0, le=2)
