@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cc3d
-import cv2
 import edt
 import numpy as np
 import numpy.typing as npt
