@@ -40,6 +40,7 @@ def test_the_file_is_an_ome_tiff_as_microscopes_write_it(tmp_path: Path) -> None
     assert [c["Name"] for c in ome["Channel"]] == ["hCD45", "KRT14", "KRT8"]
     assert ome["PhysicalSizeX"] == pytest.approx(0.65)
     assert ome["PhysicalSizeYUnit"] == "µm"
+    assert ome["SignificantBits"] == 16
 
 
 def test_same_phantom_same_file(tmp_path: Path) -> None:

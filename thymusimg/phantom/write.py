@@ -34,6 +34,7 @@ def write_ome_tiff(phantom: Phantom, path: str | Path, *, pyramid: bool = False)
         "PhysicalSizeXUnit": "µm",
         "PhysicalSizeY": pixel,
         "PhysicalSizeYUnit": "µm",
+        "SignificantBits": phantom.spec.camera.bit_depth,
         "UUID": "urn:uuid:00000000-0000-0000-0000-000000000000",
     }
     options = {
