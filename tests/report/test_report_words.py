@@ -40,6 +40,8 @@ def _run(tmp_path, comparisons: pd.DataFrame) -> FinishedRun:
         ({"p_adjusted": "nan"}, "hints", "a hint, not a finding"),
         ({"ci_low": -0.1}, "open", "do not settle"),
         ({"n_group": 3}, "differs", "needs repeating"),
+        ({"p_permutation": 0.2}, "hints", "permutation test of the animals does not confirm"),
+        ({"p_permutation": 0.1, "min_possible_p": 0.1}, "differs", "rests on the t interval alone"),
         ({"reason": "n = 1 in 'B'", "ci_low": "nan"}, "refused", "n = 1 in 'B'"),
         ({"scale": "log", "difference": 1.8, "ci_low": 0.9, "ci_high": 3.5}, "open", "do not settle"),
         ({"scale": "logit", "difference": 0.3, "ci_low": 0.1, "ci_high": 0.8}, "differs", "is lower"),

@@ -134,11 +134,15 @@ def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
     difference, low, high = value("difference"), value("ci_low"), value("ci_high")
     ratio = scale in {"log", "logit"}
     alpha = 1 - float(run.setting("study", "confidence", 0.95))
-    verdict = _verdict(text("reason"), low, high, 1.0 if ratio else 0.0, value("p_adjusted"), alpha)
+    silent = value("min_possible_p") > alpha
+    doubted = value("p_permutation") > alpha and not silent
+    verdict = _verdict(text("reason"), (low, high), 1.0 if ratio else 0.0, value("p_adjusted") < alpha, doubted)
     interval = f"{number(low, signed=not ratio)} to {number(high, signed=not ratio)}" if math.isfinite(low) else ""
     shown = f"× {number(difference)}" if scale == "log" else with_unit(difference, unit, signed=not ratio)
     shown = f"odds × {number(difference)}" if scale == "logit" else shown
-    means = f"{number(value('mean_group'))} against {with_unit(value('mean_reference'), unit)}"
+    means = with_unit(value("mean_group"), unit)
+    if math.isfinite(value("mean_reference")):
+        means = f"{number(value('mean_group'))} against {with_unit(value('mean_reference'), unit)}"
     contrast = Contrast(
         endpoint=endpoint,
         group=text("group"),
@@ -163,27 +167,36 @@ def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
         sort={k: value(k) for k in ("difference", "hedges_g", "p_welch", "p_permutation", "p_adjusted")},
     )
     up = difference > (1.0 if ratio else 0.0)
-    return Contrast(**{**vars(contrast), "sentence": _sentence(contrast, up)})
+    return Contrast(**{**vars(contrast), "sentence": _sentence(contrast, up, doubted=doubted, silent=silent)})
 
 
-def _verdict(reason: str, low: float, high: float, null: float, p_adjusted: float, alpha: float) -> str:
+def _verdict(reason: str, interval: tuple[float, float], null: float, holds_adjusted: bool, doubted: bool) -> str:
+    low, high = interval
     if reason or not (math.isfinite(low) and math.isfinite(high)):
         return "refused"
     if low <= null <= high:
         return "open"
-    return "differs" if p_adjusted < alpha else "hints"
+    return "differs" if holds_adjusted and not doubted else "hints"
 
 
-def _sentence(c: Contrast, up: bool) -> str:
+def _sentence(c: Contrast, up: bool, *, doubted: bool, silent: bool) -> str:
     what, than = f"{c.title}", f"in {c.group} than in {c.reference}"
     way = "higher" if up else "lower"
     few = min(c.n_group, c.n_reference) < FEW_ANIMALS
     caution = " With so few animals this needs repeating before it is believed." if few else ""
+    if silent and not few:
+        caution = " It rests on the t interval alone: a permutation test of so few animals cannot confirm it."
     match c.verdict:
         case "refused":
-            return f"No inference on {what} {f'in {c.group}' if c.group else ''}: {c.reason or 'not recorded why'}."
+            where = f" in {c.group}" if c.group else ""
+            return f"No inference on {what}{where}: {c.reason or 'not recorded why'}."
         case "differs":
             return f"{what} is {way} {than}: the interval stays clear of no difference.{caution}"
+        case "hints" if doubted:
+            return (
+                f"{what} looks {way} {than}, but the permutation test of the animals does not confirm it: "
+                f"a hint, not a finding.{caution}"
+            )
         case "hints":
             return (
                 f"{what} looks {way} {than}, but not once all comparisons of the study are accounted for "

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from thymusimg.report.finished_run import PICTURES, FinishedRun, as_mapping, truth
-from thymusimg.report.words import GATE_SOURCES, label, number, with_unit
+from thymusimg.report.words import GATE_SOURCES, label, number, stands_in, with_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,7 +180,7 @@ def _tags(row: Mapping[str, str], slide: Mapping[str, Any]) -> Iterable[str]:
         yield "cells not looked for"
     for role, plain in _MARKERS.items():
         marker = row.get(f"{role}_marker", "")
-        if marker and marker.casefold().replace("-", "") not in {role, plain.casefold()}:
+        if stands_in(role, marker):
             yield f"{marker} stands in for {plain}"
 
 
@@ -226,19 +226,30 @@ def _sentences(values: object) -> Iterable[str]:
 
 def _picture(run: FinishedRun, row: Mapping[str, str], name: str, limit: int) -> Picture:
     section_id = row.get("section_id", "")
-    red, blue, green = (row.get(f"{role}_marker", "") or plain for role, plain in _MARKERS.items())
     captions = {
-        "composite": f"{red} red, {blue} blue, {green} green; one pair of limits for the whole section.",
+        "composite": f"{_stains(row)}; one pair of limits a stain for the whole section.",
         "compartments": "Compartments, junction and cells drawn on the paled composite.",
         "cells": "Full resolution, where CD45 is densest near the junction: a place to check the outlines, "
         "not a typical one.",
     }
     data = run.picture(section_id, name)
     if data is None:
-        return Picture(name, "", "", f"No picture of the {name if name != 'composite' else 'stains'} was recorded.")
+        what = "stains" if name == "composite" else name
+        skipped = name == "cells" and row.get("cells_method", "") == "none"
+        missing = "Cells were not looked for." if skipped else f"No picture of the {what} was recorded."
+        return Picture(name, "", "", missing)
     data, width, height = fit_jpeg(data, limit)
     uri = "data:image/jpeg;base64," + base64.b64encode(data).decode()
     return Picture(name, uri, f"Section {section_id}, {name}. {captions[name]}", captions[name], width, height)
+
+
+def _stains(row: Mapping[str, str]) -> str:
+    colours = {"cd45": "red", "k14": "blue", "k8": "green"}
+    known = {role: row.get(f"{role}_marker", "") for role in colours}
+    known = {
+        r: marker if stands_in(r, marker) else _MARKERS[r] for r, marker in known.items() if marker
+    } or _MARKERS
+    return ", ".join(f"{known[role]} {colour}" for role, colour in colours.items() if known.get(role))
 
 
 def _checks(quality: pd.DataFrame, section_id: str) -> Iterable[Check]:
@@ -251,7 +262,8 @@ def _checks(quality: pd.DataFrame, section_id: str) -> Iterable[Check]:
             value = with_unit(float(row.get("value", "") or "nan"), str(row.get("unit", "")))
         except ValueError:
             value = str(row.get("value", ""))
-        reason = " ".join(str(row.get(c, "")) for c in ("reason", "where") if row.get(c, ""))
+        where = str(row.get("where", ""))
+        reason = f"{row.get('reason', '')}{f' ({where})' if where else ''}".strip()
         status = str(row.get("status", "")).casefold()
         title = f"{channel.upper()} {name}" if channel else name
         yield Check(status, title, "" if value == number(math.nan) else value, reason)

@@ -102,7 +102,7 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
         **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
     }
     with mpl.rc_context(style):  # type: ignore[arg-type]  # matplotlib lists every key as a literal
-        figure = Figure(figsize=(max(2.9, 1.0 + 0.75 * len(run.groups)), 2.75))
+        figure = Figure(figsize=(max(3.1, 1.0 + 0.75 * len(run.groups)), 2.6))
         axes = figure.subplots()
         tips: list[str] = []
         words = []
@@ -111,7 +111,7 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
             estimate = estimate_mean(mine[1], meaning.scale if meaning else "", confidence)
             _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips)
             words.append(_in_words(group, mine[1], estimate, confidence))
-        _dress(axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups], unit)
+        _dress(figure, axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups])
         svg = _to_svg(figure, tips)
     undefined = int(numbers(animals, column).isna().sum())
     note = f"{counted(undefined, 'animal')} without a value" if undefined else ""
@@ -165,7 +165,7 @@ def _draw_group(
     axes: Axes, place: int, animals: _Dots, sections: _Dots, estimate: Estimate, tips: list[str]
 ) -> None:
     colour, mark = GROUP_COLOURS[place % len(GROUP_COLOURS)], GROUP_MARKS[place % len(GROUP_MARKS)]
-    for dots, size, alpha, word in ((sections, 9, 0.4, "section"), (animals, 58, 1.0, "animal")):
+    for dots, size, alpha, word in ((sections, 11, 0.55, "section"), (animals, 58, 1.0, "animal")):
         names, values = dots
         for name, value, offset in zip(names, values, _spread(len(values), 0.34), strict=True):
             x = place - 0.13 + offset
@@ -183,7 +183,7 @@ def _draw_group(
             axes.plot([x, x], [estimate.low, estimate.high], color=_INK, linewidth=1.2, solid_capstyle="butt")
 
 
-def _dress(axes: Axes, groups: Sequence[str], counts: Sequence[int], unit: str) -> None:
+def _dress(figure: Figure, axes: Axes, groups: Sequence[str], counts: Sequence[int]) -> None:
     axes.set_xlim(-0.6, len(groups) - 0.35)
     axes.set_xticks(range(len(groups)), [_wrapped(g, n) for g, n in zip(groups, counts, strict=True)])
     axes.tick_params(axis="x", length=0)
@@ -192,7 +192,10 @@ def _dress(axes: Axes, groups: Sequence[str], counts: Sequence[int], unit: str) 
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_alpha(0.4)
     axes.spines["left"].set_alpha(0.4)
-    axes.set_ylabel(unit)
+    # Fixed margins, so that all figures have one scale and one size of letters.
+    width, height = figure.get_size_inches()
+    lines = max(_wrapped(g, 0).count("\n") for g in groups)
+    figure.subplots_adjust(left=0.62 / width, right=0.99, top=0.97, bottom=(0.3 + 0.17 * lines) / height)
     if not any(counts):
         axes.set_yticks([])
 
@@ -201,7 +204,7 @@ def _wrapped(group: str, count: int) -> str:
     words = group.replace("_", " ").split(" ")
     lines = [words[0]]
     for word in words[1:]:
-        if len(lines[-1]) + len(word) < 13:
+        if len(lines[-1]) + len(word) < 11:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
@@ -223,9 +226,7 @@ def _to_svg(figure: Figure, tips: Sequence[str]) -> str:
     with warnings.catch_warnings():
         # The page's fonts draw the text, so it does not matter which glyphs matplotlib's own font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(
-            buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.04, metadata={"Date": None}
-        )
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

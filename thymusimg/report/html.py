@@ -69,7 +69,7 @@ def render(run: FinishedRun) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    contrasts = read_contrasts(run)
+    contrasts = read_contrasts(run) if run.grouped else []
     figures = draw_group_figures(run) if run.grouped else []
     cards = build_cards(run)
     return environment.get_template(TEMPLATE).render(
@@ -85,7 +85,7 @@ def render(run: FinishedRun) -> str:
         notes=list(dict.fromkeys(note for c in contrasts for note in c.notes)),
         # matplotlib escapes the texts of its figures, figures.py the titles that it adds.
         figures=[(figure, Markup(figure.svg)) for figure in figures],  # noqa: S704
-        animals=_animals(run) if run.grouped else ([], []),
+        animals=_animals(run) if run.grouped else ([], [], []),
         cards=cards,
         colours={group: GROUP_COLOURS[i % len(GROUP_COLOURS)] for i, group in enumerate(run.groups)},
         failures=_records(run, "failures"),
@@ -121,15 +121,18 @@ def _summary(run: FinishedRun, sections: int) -> str:
     return " · ".join([*parts, *([f"{counted(failed, 'section')} failed"] if failed else [])])
 
 
-def _animals(run: FinishedRun) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return the shown columns of ``animals.csv`` and its rows, every value with its reason where undefined."""
+def _animals(run: FinishedRun) -> tuple[list[str], list[dict[str, Any]], list[str]]:
+    """Return the shown columns of ``animals.csv``, its rows, and the reasons why values are undefined, numbered."""
     frame = run.tables["animals"]
     shown = [c for c in figure_columns(run) if c in frame]
     rows = []
+    reasons: dict[str, int] = {}
     for record in frame.to_dict("records"):
         row = {str(k): str(v) for k, v in record.items()}
-        rows.append({**row, "values": [(row.get(c, ""), shown_number(run, row, c)) for c in shown]})
-    return shown, rows
+        values = [(row.get(c, ""), shown_number(run, row, c)) for c in shown]
+        marked = [(raw, n, reasons.setdefault(n.reason, len(reasons) + 1) if n.reason else 0) for raw, n in values]
+        rows.append({**row, "values": marked})
+    return shown, rows, list(reasons)
 
 
 def _records(run: FinishedRun, table: str) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from thymusimg.report.finished_run import FinishedRun, as_mapping, numbers, truth
 from thymusimg.report.record import NOT_RECORDED, plain_text
-from thymusimg.report.words import GATE_SOURCES, counted, label, listed, number
+from thymusimg.report.words import GATE_SOURCES, counted, label, listed, number, stands_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def _stains(run: FinishedRun) -> str:
     parts = []
     for role, words in plain.items():
         markers = sorted({str(m) for m in frame.get(f"{role}_marker", ()) if str(m)})
-        same = all(m.casefold().replace("-", "").replace(" ", "") in _spellings(role) for m in markers)
+        same = not any(stands_in(role, marker) for marker in markers)
         if not markers:
             parts.append(f"{words}: marker {NOT_RECORDED}")
         else:
@@ -152,14 +152,6 @@ def _software(run: FinishedRun) -> str:
     others = [f"{name} {version}" for name, version in named.items() if name not in {"thymusimg", "platform"}]
     libraries = listed(others) or f"libraries {NOT_RECORDED}"
     return f"Software: thymusimg {plain_text(run.record.get('thymusimg'))} with {libraries}."
-
-
-def _spellings(role: str) -> set[str]:
-    return {
-        "cd45": {"cd45", "hcd45", "humancd45", "ptprc"},
-        "k14": {"k14", "ck14", "krt14", "keratin14"},
-        "k8": {"k8", "ck8", "krt8", "keratin8"},
-    }[role]
 
 
 def _used(run: FinishedRun, column: str, setting: tuple[str, str]) -> str:

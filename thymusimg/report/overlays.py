@@ -11,6 +11,7 @@ import numpy.typing as npt
 from thymusimg.compartments.model import Compartment
 from thymusimg.report.inset import CLEARLY_POSITIVE, draw_inset
 from thymusimg.report.picture import RGB, Colour, View, draw_lines, to_jpeg, with_footer
+from thymusimg.report.words import stands_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,10 @@ _SAMPLE = 250_000
 def display_limits(
     planes: Mapping[str, FloatPlane], tissue: Mask | None = None, gate: Gate | None = None
 ) -> dict[str, tuple[float, float]]:
-    """Return one (black, white) pair a stain for the whole section: the 2 and 99.7 percentiles of its tissue.
+    """Return one (black, white) pair a stain for the whole section, from percentiles of its tissue.
+
+    Keratins run from the 2nd to the 98.5th, so that a bright capsule does not darken the rest; CD45, which may be
+    sparse, to the 99.7th.
 
     Parameters
     ----------
@@ -73,7 +77,8 @@ def display_limits(
         # A fixed stride: limits for the eye need no more, and the same pixels are taken every time.
         values = values[:: max(1, values.size // _SAMPLE)]
         values = values[np.isfinite(values)]
-        low, high = (float(v) for v in np.percentile(values, (2, 99.7))) if values.size else (0.0, 1.0)
+        ends = (2, 99.7 if role == "cd45" else 98.5)
+        low, high = (float(v) for v in np.percentile(values, ends)) if values.size else (0.0, 1.0)
         if role == "cd45" and gate is not None:
             low, high = (
                 gate.background,
@@ -190,8 +195,7 @@ def write_pictures(pictures: Mapping[str, RGB], folder: Path, quality: int = 82)
 def _marker(role: str, markers: Mapping[str, str] | None) -> str:
     plain = _NAMES.get(role, role)
     real = (markers or {}).get(role, "")
-    same = real.casefold().replace("-", "").replace(" ", "") in {"", plain.casefold(), role}
-    return plain if same else f"{real} (as {plain})"
+    return f"{real} (as {plain})" if stands_in(role, real) else plain
 
 
 def _paled(composite: RGB) -> RGB:

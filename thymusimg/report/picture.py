@@ -153,30 +153,35 @@ def text_width(text: str, size: float = 0.5) -> int:
 def with_footer(picture: RGB, pixel_um: float, legend: Sequence[tuple[str, Colour]]) -> RGB:
     """Return the picture with a dark strip below it: scale bar on the left, legend behind it.
 
-    Nothing is drawn over the tissue. The legend is broken into as many rows as it needs.
+    Nothing is drawn over the tissue. The legend is broken into as many rows as it needs, and grows with the
+    picture, which is seen smaller the larger it is.
     """
     width = picture.shape[1]
+    unit = min(max(max(picture.shape[:2]) / 1000, 1.0), 1.6)
+    size = 0.5 * unit
     length_um = scale_bar_um(width * pixel_um)
     bar_px = max(1, round(length_um / pixel_um))
     words = length_words(length_um)
-    left = 14 + bar_px + 10 + text_width(words) + 26
-    start = left if left < 0.6 * width else 14
+    margin, line, box = round(14 * unit), round(24 * unit), round(12 * unit)
+    left = margin + bar_px + round(10 * unit) + text_width(words, size) + round(26 * unit)
+    start = left if left < 0.6 * width else margin
     rows: list[list[tuple[str, Colour, int]]] = [[]]
     x = left
     for name, colour in legend:
-        need = 20 + text_width(name) + 22
+        need = box + round(8 * unit) + text_width(name, size) + round(20 * unit)
         if x + need > width and x > start:
             rows.append([])
             x = start
         rows[-1].append((name, colour, x))
         x += need
-    strip = np.full((FOOTER_PX + 24 * (len(rows) - 1), width, 3), 14, np.uint8)
-    cv2.rectangle(strip, (14, 20), (13 + bar_px, 24), _INK, -1)
-    write_text(strip, words, (14 + bar_px + 10, 28))
+    strip = np.full((round(FOOTER_PX * unit) + line * (len(rows) - 1), width, 3), 14, np.uint8)
+    base = round(28 * unit)
+    cv2.rectangle(strip, (margin, base - round(8 * unit)), (margin + bar_px - 1, base - round(4 * unit)), _INK, -1)
+    write_text(strip, words, (margin + bar_px + round(10 * unit), base), size=size)
     for i, row in enumerate(rows):
         for name, colour, x in row:
-            cv2.rectangle(strip, (x, 16 + 24 * i), (x + 12, 28 + 24 * i), colour, -1)
-            write_text(strip, name, (x + 20, 28 + 24 * i))
+            cv2.rectangle(strip, (x, base - box + line * i), (x + box, base + line * i), colour, -1)
+            write_text(strip, name, (x + box + round(8 * unit), base + line * i), size=size)
     return np.vstack([picture, strip])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from thymusimg.channels.markers import read_name
+
 LABELS = {
     "tissue_area_mm2": "Tissue area",
     "cortex_area_mm2": "Cortex area",
@@ -89,6 +91,17 @@ def label(column: str) -> str:
     words = re.sub(r"(_per_mm2|_mm2|_um2|_mm|_um)$", "", column).replace("_", " ").strip()
     words = re.sub(r"\bcmj\b", "junction", words).replace("cd45", "CD45⁺")
     return words[:1].upper() + words[1:]
+
+
+def stands_in(role: str, marker: str) -> bool:
+    """Tell whether a marker is another than the role's own: CD205 in the role of K8, but not KRT8.
+
+    Examples
+    --------
+    >>> stands_in("k8", "CD205"), stands_in("k8", "KRT8"), stands_in("cd45", "")
+    (True, False, False)
+    """
+    return bool(marker) and role not in read_name(marker).roles
 
 
 def unit_of(unit: str) -> str:
