@@ -108,7 +108,7 @@ def test_the_recipe_is_a_sound_study() -> None:
     for r in recipes:
         animals[r.group].add(r.animal)
         batches[r.group].add(r.batch)
-    assert {g: len(a) for g, a in animals.items()} == {"untreated NSG": 3, "CD34": 4, "progenitors": 4}
+    assert {g: len(a) for g, a in animals.items()} == {"untreated NSG": 3, "CD34": 5, "progenitors": 5}
     assert len(recipes) == 2 * sum(map(len, animals.values()))
     assert len({r.section_id for r in recipes}) == len(recipes)
     assert len({r.seed for r in recipes}) == len(recipes)
@@ -122,7 +122,7 @@ def test_recipes_survive_the_table(tmp_path: Path) -> None:
 
 
 def test_the_sample_study_names_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # three small sections stand for the 22: the drawing itself is tested elsewhere
+    # three small sections stand for the 26: the drawing itself is tested elsewhere
     recipe = tmp_path / "recipe"
     recipe.mkdir()
     whole = read_recipes(find_sample_data() / "recipe.csv")
