@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.shapes import components, dilate, opened
-from thymusimg.compartments.smooth import masked_blur
+from thymusimg.compartments.shapes import components, dilate, disc, opened
+from thymusimg.compartments.smooth import blur, masked_blur
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -41,7 +41,7 @@ def find_cysts(k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float) -> Mask:
     out = np.zeros_like(mask)
     if not mask.any():
         return out
-    fine = [masked_blur(plane, mask, _FINE_UM / px) for plane in (k14, k8)]
+    fine = [blur(plane, _FINE_UM / px) for plane in (k14, k8)]
     total = np.zeros(mask.shape, np.float32)
     for plane in fine:
         total += plane / np.float32(max(float(np.clip(plane[mask], 0, None).mean()), 1e-6))
@@ -52,7 +52,7 @@ def find_cysts(k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float) -> Mask:
     bright = np.zeros(mask.shape, np.float32)
     for plane in fine:
         np.maximum(bright, plane / np.float32(_upper_density(plane, mask, px)), out=bright)
-    crest = cv2.dilate(bright, _disc(_REACH_UM / px))
+    crest = cv2.dilate(bright, disc(_REACH_UM / px))
     reach = int(np.ceil(_LINING_UM / px)) + 2
     for number, (rows, cols) in enumerate(_windows(labels, len(area), reach), start=1):
         lumen = labels[rows, cols] == number
@@ -65,12 +65,6 @@ def find_cysts(k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float) -> Mask:
 
 def _upper_density(plane: FloatPlane, mask: Mask, px: float) -> float:
     return max(float(np.quantile(masked_blur(plane, mask, _DENSITY_UM / px)[mask], 0.75)), 1e-6)
-
-
-def _disc(radius_px: float) -> npt.NDArray[np.uint8]:
-    reach = int(radius_px)
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    return np.asarray(y * y + x * x <= radius_px**2, np.uint8)
 
 
 def _windows(labels: npt.NDArray[np.uint32], count: int, margin: int) -> list[tuple[slice, slice]]:

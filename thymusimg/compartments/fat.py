@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.shapes import closed, components, dilate, fill_holes, opened, touches_border
+from thymusimg.compartments.shapes import closed, components, dilate, holes
 
 if TYPE_CHECKING:
     from thymusimg.section.model import Mask
 
-_CELL_UM = 6.0  # a disc of this radius fits into an empty fat cell, and into no mesh of a keratin network
-_WALL_UM = 15.0  # half the distance between neighbouring cells
+_MIN_CELL_UM2 = 50.0  # no mesh of a smoothed keratin network is so wide
 _MAX_CELL_UM2 = 20_000.0
+_WALL_UM = 20.0  # half the greatest distance between neighbouring cells
 _MIN_CELLS = 4
 
 
@@ -29,17 +29,14 @@ def find_fat(bright: Mask, px: float) -> Mask:
     px : float
         Pixel size in µm.
     """
-    envelope = fill_holes(closed(bright, _WALL_UM / px))
-    gaps = opened(~bright, _CELL_UM / px) & envelope
-    labels, area = components(gaps, 4)
-    large = area > _MAX_CELL_UM2 / px**2
-    large |= touches_border(labels, len(area) - 1)
-    large[0] = False
-    gaps &= ~large[labels]
-    labels, _ = components(gaps, 4)
+    labels, area = holes(bright)
+    cell = (area >= _MIN_CELL_UM2 / px**2) & (area <= _MAX_CELL_UM2 / px**2)
+    if np.count_nonzero(cell) < _MIN_CELLS:
+        return np.zeros_like(bright)
+    gaps = np.asarray(cell[labels], bool)
     groups, size = components(closed(gaps, _WALL_UM / px))
     pairs = np.unique(np.stack([groups[gaps], labels[gaps]]), axis=1)
     lace = np.bincount(pairs[0].astype(np.intp), minlength=len(size)) >= _MIN_CELLS
     lace[0] = False
     found = np.asarray(lace[groups], bool)
-    return dilate(found, _WALL_UM / px) & envelope if found.any() else found
+    return dilate(found, _WALL_UM / px) & (bright | found) if found.any() else found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.shapes import components, depth_px, dilate, drop_small, fill_holes
-from thymusimg.compartments.smooth import masked_blur
+from thymusimg.compartments.smooth import blur, density
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,12 +44,15 @@ def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings
     if len(planes) < 2 or not mask.any():
         return out
     gain = np.full(mask.shape, np.inf, np.float32)
+    narrow, wide_open = blur(mask, _BAND_UM / px), blur(mask, _AROUND_UM / px)
     for plane in planes.values():
         flat = np.clip(plane, 0, np.quantile(plane[mask], 0.995))
-        around = masked_blur(flat, mask, _AROUND_UM / px)
-        np.minimum(gain, masked_blur(flat, mask, _BAND_UM / px) / np.maximum(around, 1e-6), out=gain)
-    depth = depth_px(fill_holes(mask))
-    band = mask & (gain > settings.fold_gain) & (depth > _RIM_UM / px)
+        around = density(flat, mask, wide_open, _AROUND_UM / px)
+        np.minimum(gain, density(flat, mask, narrow, _BAND_UM / px) / np.maximum(around, 1e-6), out=gain)
+    band = mask & (gain > settings.fold_gain)
+    if not band.any():
+        return out
+    band &= depth_px(fill_holes(mask)) > _RIM_UM / px
     labels, area = components(band)
     wide = np.zeros(len(area), np.float32)
     np.maximum.at(wide, labels[band], depth_px(band)[band])
@@ -67,5 +70,5 @@ def find_specks(planes: Mapping[str, FloatPlane], mask: Mask, px: float) -> Mask
     bright = mask.copy()
     for plane in planes.values():
         mean = float(np.clip(plane[mask], 0, None).mean())
-        bright &= masked_blur(plane, mask, _SPECK_UM / px) > _SPECK_GAIN * mean
+        bright &= blur(plane, _SPECK_UM / px) > _SPECK_GAIN * mean
     return mask & dilate(drop_small(bright, _MIN_SPECK_UM2 / px**2), _SPECK_UM / px)

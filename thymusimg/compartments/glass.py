@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.smooth import masked_blur
+from thymusimg.compartments.smooth import blur, density
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STAINS = ("k14", "k8", "dapi")
 """What may show tissue. CD45 is left out: human cells must not shape the area that they are counted per."""
 
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Glass:
     mask: Mask
 
 
-def otsu(values: npt.NDArray[np.floating], bins: int = 256) -> float:
+def otsu(
+    values: npt.NDArray[np.floating], bins: int = 256, weights: npt.NDArray[np.integer] | None = None
+) -> float:
     """Return the threshold that splits ``values`` into the two most compact groups (Otsu 1979).
 
     Examples
@@ -54,7 +56,7 @@ def otsu(values: npt.NDArray[np.floating], bins: int = 256) -> float:
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return low
-    count, edge = np.histogram(values, bins=bins, range=(low, high))
+    count, edge = np.histogram(values, bins=bins, range=(low, high), weights=weights)
     centre = (edge[:-1] + edge[1:]) / 2
     below = np.cumsum(count).astype(float)
     above = below[-1] - below
@@ -91,7 +93,8 @@ def find_glass(
     fraction, noise_sd : float
         Tissue is brighter than this fraction of typical tissue and than so many SD of the glass.
     """
-    smooth = [masked_blur(planes[role], valid, sigma_px) for role in STAINS if role in planes]
+    weight = blur(valid, sigma_px)
+    smooth = [density(planes[role], valid, weight, sigma_px) for role in STAINS if role in planes]
     scaled = [_unit_range(plane[valid]) for plane in smooth]
     total = np.mean(scaled, axis=0)
     level = np.log(np.maximum(total, 0) + 0.02)

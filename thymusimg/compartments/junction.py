@@ -81,7 +81,9 @@ def signed_distance_um(labels: LabelPlane, tissue: Mask, lines: Contours, grid: 
     distance = depth_px(drawn)
     close = tissue & (distance <= _EXACT_UM / grid.pixel_um)
     distance[close] = cKDTree(points).query(np.argwhere(close))[0]
-    inside = np.where(medulla | cortex, medulla, depth_px(~medulla) < depth_px(~cortex))
+    inside = medulla.copy()
+    if (tissue & ~medulla & ~cortex).any():
+        inside |= ~cortex & (depth_px(~medulla) < depth_px(~cortex))
     out[tissue] = np.where(inside, distance, -distance)[tissue] * np.float32(grid.pixel_um)
     return out
 

@@ -18,7 +18,7 @@ from thymusimg.compartments.junction import (
 from thymusimg.compartments.levels import Levels, judge_one_population, measure_levels
 from thymusimg.compartments.model import Compartment, Compartments
 from thymusimg.compartments.patches import absorb_small
-from thymusimg.compartments.shapes import components, depth_px, fill_holes, opened
+from thymusimg.compartments.shapes import components, depth_px, drop_small, fill_holes, opened
 from thymusimg.compartments.smooth import blur, density
 from thymusimg.errors import RoleError
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _CLIP_QUANTILE = 0.995  # single bright spots (debris, macrophages) must not make a density
 _GLARING = 2.5  # times the medulla's own K14 density
 _GLARING_EDGE = 1.6
+_MIN_K8 = 0.2  # K8 of medulla over K8 of cortex; below it, K8 is not a marker of this section's medulla
+_WITHOUT_K8 = 0.35
+_MIN_MIXED = 3.0  # area of mixed tissue over its least width squared; a widening of the border has less
 _JUDGED = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE)
 
 
@@ -114,20 +117,27 @@ def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: 
     labels[~medullary & (near8 > levels.k8_present)] = Compartment.CORTEX
     # A border between the compartments passes through every share; only a wide belt in between is a mixture.
     between = judged & (np.abs(share - np.float32(0.5)) < settings.mixed_share / 2)
-    labels[opened(between, settings.mixed_width_um / 2 / px)] = Compartment.INDETERMINATE
-    labels[_glaring(near14, judged, levels)] = Compartment.OTHER
+    mixed = opened(between, settings.mixed_width_um / 2 / px)
+    labels[drop_small(mixed, _MIN_MIXED * (settings.mixed_width_um / px) ** 2)] = Compartment.INDETERMINATE
+    labels[_foreign(near14, near8, judged, levels)] = Compartment.OTHER
     return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, settings))
 
 
-def _glaring(d14: FloatPlane, judged: Mask, levels: Levels) -> Mask:
-    """Return what is too bright for a medulla: fat, keratinised linings, capsule folded in."""
+def _foreign(d14: FloatPlane, d8: FloatPlane, judged: Mask, levels: Levels) -> Mask:
+    """Return what shows K14 and is no medulla: too bright for one, or without the K8 that this section's has.
+
+    Fat, keratinised linings and a capsule folded in look like this.
+    """
     core = judged & (d14 > _GLARING * levels.k14_medulla)
+    bare = np.zeros_like(judged)
+    if levels.k8_medulla > _MIN_K8 * levels.k8_cortex:
+        bare = judged & (d14 > levels.k14_medulla) & (d8 < _WITHOUT_K8 * levels.k8_medulla)
     if not core.any():
-        return core
+        return bare
     patch, area = components(judged & (d14 > _GLARING_EDGE * levels.k14_medulla))
     hit = np.zeros(len(area), bool)
     hit[patch[core]] = True
-    return np.asarray(hit[patch], bool)
+    return np.asarray(bare | hit[patch], bool)
 
 
 def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: CompartmentSettings) -> _Division:

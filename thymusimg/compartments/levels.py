@@ -18,6 +18,8 @@ _ROUNDS = 6
 _MIN_K14_STEP = 1.4
 _MAX_LOW_K8 = 0.25
 _MIN_PIXELS = 20
+_BINS = 1024
+_BIN_WIDTH = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,6 @@ class Levels:
         Typical densities.
     k14_present, k8_present : float
         Densities above which the keratins are present.
-    note : str
-        Why the section has one population only; then ``whole`` is its code.
     """
 
     k14_cortex: float
@@ -40,7 +40,6 @@ class Levels:
     k8_medulla: float
     k14_present: float
     k8_present: float
-    note: str = ""
 
     @property
     def contrast(self) -> float:
@@ -78,66 +77,108 @@ def measure_levels(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSetting
         Local densities, background-subtracted.
     settings : CompartmentSettings
     """
-    k14, k8 = floored(k14), floored(k8)
-    ratio = np.log(k14 / k8)
-    low, high = np.quantile(ratio, (0.002, 0.998))
-    cut = otsu(np.clip(ratio, low, high))
-    found = _levels(k14, k8, ratio > cut, ratio <= cut, settings)
+    table = _Table.of(k14, k8)
+    cut = table.split_ratio()
+    found = _levels(table, table.ratio > cut, table.ratio <= cut, settings)
     for _ in range(_ROUNDS):
         if found is None:
             return None
-        share = found.medullary_share(k14, k8)
+        share = found.medullary_share(table.k14, table.k8)
         margin = settings.mixed_share / 2
-        found = _levels(k14, k8, share > 0.5 + margin, share < 0.5 - margin, settings)
+        found = _levels(table, share > 0.5 + margin, share < 0.5 - margin, settings)
     return found if found is not None and found.contrast >= settings.min_contrast else None
 
 
-def floored(values: FloatPlane) -> FloatPlane:
-    """Return densities without values at or below zero, which noise around the background makes."""
-    return np.maximum(values, np.float32(0.02 * float(np.quantile(values, 0.9)) + 1e-6))
+@dataclass(frozen=True)
+class _Table:
+    """The joint distribution of both densities, in cells of 1 %, so that millions of pixels are looked at once."""
+
+    k14: FloatPlane
+    k8: FloatPlane
+    count: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, k14: FloatPlane, k8: FloatPlane) -> _Table:
+        first, low14 = _binned(k14)
+        second, low8 = _binned(k8)
+        code = first * _BINS + second
+        count = np.bincount(code, minlength=1)
+        cell = np.flatnonzero(count)
+        centre = np.exp((np.arange(_BINS) + 0.5) * _BIN_WIDTH)
+        return cls(
+            np.asarray(low14 * centre[cell // _BINS], np.float32),
+            np.asarray(low8 * centre[cell % _BINS], np.float32),
+            count[cell],
+        )
+
+    @property
+    def ratio(self) -> FloatPlane:
+        return np.asarray(np.log(self.k14 / self.k8), np.float32)
+
+    def median(self, values: FloatPlane, where: npt.NDArray[np.bool_]) -> float:
+        return weighted_quantile(values[where], self.count[where], 0.5)
+
+    def pixels(self, where: npt.NDArray[np.bool_]) -> int:
+        return int(self.count[where].sum())
+
+    def split_ratio(self) -> float:
+        ratio = self.ratio
+        low, high = (weighted_quantile(ratio, self.count, q) for q in (0.002, 0.998))
+        return otsu(np.clip(ratio, low, high), weights=self.count)
+
+
+def _binned(values: FloatPlane) -> tuple[npt.NDArray[np.int64], float]:
+    """Return logarithmic bins; what lies below a fiftieth of the 90th percentile (noise round 0) is the first."""
+    low = 0.02 * max(float(np.quantile(values, 0.9)), 1e-6)
+    bins = np.log(np.maximum(values, low) / low) / _BIN_WIDTH
+    return np.minimum(bins, _BINS - 1).astype(np.int64), low
+
+
+def weighted_quantile(values: FloatPlane, weights: npt.NDArray[np.int64], q: float) -> float:
+    """Return the value below which a share ``q`` of the weights lies."""
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(total, q * total[-1])]])
 
 
 def _levels(
-    k14: FloatPlane,
-    k8: FloatPlane,
-    medullary: npt.NDArray[np.bool_],
-    cortical: npt.NDArray[np.bool_],
-    settings: CompartmentSettings,
+    table: _Table, medullary: npt.NDArray[np.bool_], cortical: npt.NDArray[np.bool_], settings: CompartmentSettings
 ) -> Levels | None:
-    if min(np.count_nonzero(medullary), np.count_nonzero(cortical)) < _MIN_PIXELS:
+    if min(table.pixels(medullary), table.pixels(cortical)) < _MIN_PIXELS:
         return None
-    k14_cortex, k14_medulla = float(np.median(k14[cortical])), float(np.median(k14[medullary]))
-    k8_present = _k8_presence(k8, k8[cortical], settings)
+    k14, k8 = table.k14, table.k8
+    k14_cortex, k14_medulla = table.median(k14, cortical), table.median(k14, medullary)
+    k8_present = _k8_presence(table, cortical, settings)
     cortical = cortical & (k8 > k8_present)
     medullary = medullary & (k14 > k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex))
-    if min(np.count_nonzero(medullary), np.count_nonzero(cortical)) < _MIN_PIXELS:
+    if min(table.pixels(medullary), table.pixels(cortical)) < _MIN_PIXELS:
         return None
-    k14_cortex, k14_medulla = float(np.median(k14[cortical])), float(np.median(k14[medullary]))
+    k14_cortex, k14_medulla = table.median(k14, cortical), table.median(k14, medullary)
     if k14_medulla < _MIN_K14_STEP * k14_cortex:
         return None
     return Levels(
         k14_cortex=k14_cortex,
         k14_medulla=k14_medulla,
-        k8_cortex=float(np.median(k8[cortical])),
-        k8_medulla=float(np.median(k8[medullary])),
+        k8_cortex=table.median(k8, cortical),
+        k8_medulla=table.median(k8, medullary),
         k14_present=k14_cortex + settings.k14_cut * (k14_medulla - k14_cortex),
         k8_present=k8_present,
     )
 
 
-def _k8_presence(k8: FloatPlane, cortical: FloatPlane, settings: CompartmentSettings) -> float:
+def _k8_presence(table: _Table, cortical: npt.NDArray[np.bool_], settings: CompartmentSettings) -> float:
     """Place the cut between tissue without K8 and cortex.
 
     Tissue without epithelium may be missing; then the darkest tissue is medulla or dim cortex, and not a sign that
     the rest is bright. So the lower level is held to a quarter of the cortical one (autofluorescence is less).
     """
-    typical = float(np.median(cortical))
-    lowest = float(np.quantile(k8, 0.02))
+    typical = table.median(table.k8, cortical)
+    lowest = weighted_quantile(table.k8, table.count, 0.02)
     cut = 0.0
     for _ in range(_ROUNDS):
         low = min(lowest, _MAX_LOW_K8 * typical)
         cut = low + settings.k8_cut * (typical - low)
-        typical = float(np.median(cortical[cortical > cut]))
+        typical = table.median(table.k8, cortical & (table.k8 > cut))
     return cut
 
 
@@ -154,7 +195,9 @@ def judge_one_population(k14: FloatPlane, k8: FloatPlane, settings: CompartmentS
     """
     level14, level8 = float(np.median(k14)), float(np.median(k8))
     if level8 > settings.single_ratio * max(level14, 0):
-        return "cortex", _k8_presence(k8, k8, settings), "one population, rich in K8 and without K14: no medulla"
+        table = _Table.of(k14, k8)
+        cut = _k8_presence(table, np.ones(table.k8.shape, bool), settings)
+        return "cortex", cut, "one population, rich in K8 and without K14: no medulla"
     if level14 > settings.single_ratio * max(level8, 0):
         return "medulla", settings.k14_cut * level14, "one population, rich in K14 and without K8: no cortex"
     return "mixed", np.inf, "K14 and K8 keep one ratio throughout: neither cortex nor medulla can be told"
