@@ -96,8 +96,8 @@ def page(side: int, repeats: int, rows: list[tuple[str, str, Cost]], starts: lis
         "",
         f"## Whole section: 4 × {side}² uint16, deflate OME-TIFF in, every table, bundle and report out",
         "",
-        "Each row is a process of its own, start and imports included; the file is in the page cache. Median time, highest",
-        "peak of resident memory. The slide is synthetic (four channels, tissue on most of it, cells of the preset",
+        "Each row is a process of its own, start and imports included; the file is in the page cache. Median time,",
+        "highest peak of resident memory. The slide is synthetic (four channels, tissue on most of it, cells of the preset",
         "`progenitor_10wk`). *flat*: no pyramid in the file; *pyramid*: three halved levels beside it.",
         "",
         "| slide | what | s | × floor | Mpx/s | peak GB |",
@@ -124,7 +124,8 @@ def machine() -> str:
         platform.processor() or "unknown processor",
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB, Python {platform.python_version()}, no GPU"
+    cores = len(os.sched_getaffinity(0))
+    return f"{model}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}, no GPU"
 
 
 if __name__ == "__main__":

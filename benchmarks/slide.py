@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 
-from thymusimg.phantom import make_phantom, preset_spec
+from thymusimg.phantom import PRESETS, make_phantom
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHANNELS = ("hCD45", "KRT14", "KRT8", "DAPI")
 
@@ -19,8 +22,8 @@ def write_slide(path: Path, side: int, *, pyramid: bool, seed: int = 0, pixel_si
     drawing costs seconds instead of minutes.
     """
     block = 2048
-    spec = preset_spec("progenitor_10wk", seed=seed, size_mm=block * pixel_size_um * 1e-3 * 0.92, dapi=True)
-    cell = make_phantom(spec, seed, pixel_size_um=pixel_size_um, shape=(block, block)).pixels
+    spec = PRESETS["progenitor_10wk"].draw(seed).model_copy(update={"dapi": True, "area_mm2": 0.6})
+    cell = make_phantom(spec, seed, pixel_size_um=pixel_size_um, size_mm=block * pixel_size_um * 1e-3).pixels
     slide = np.empty((len(CHANNELS), side, side), np.uint16)
     for row in range(0, side, block):
         for column in range(0, side, block):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from thymusimg._version import __version__
 
 if TYPE_CHECKING:
+    from thymusimg.channels.open import open_section
     from thymusimg.pipeline import SectionResult, analyse_section
     from thymusimg.section.model import Section
-    from thymusimg.channels.open import open_section
     from thymusimg.settings import Settings
 
 _HOMES = {

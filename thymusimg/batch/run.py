@@ -60,7 +60,6 @@ def run_study(
     scheduler: str = "",
     restart: bool = False,
     command: str = "",
-    synthetic: bool = False,
 ) -> RunRecord:
     """Analyse every section of a study, compare its groups, and write the report.
 
@@ -99,7 +98,7 @@ def run_study(
                 jobs = [replace(job, controls=tuple(record.controls)) for job in jobs]
                 _analyse(workforce, jobs, record, watcher)
         finally:  # also when interrupted: what is done is put into the tables
-            _write(folder, study, record, command, synthetic, time.perf_counter() - start, watcher)
+            _write(folder, study, record, command, time.perf_counter() - start, watcher)
     return record
 
 
@@ -148,24 +147,23 @@ def _write(
     study: Study,
     record: RunRecord,
     command: str,
-    synthetic: bool,
     seconds: float,
     watcher: Watcher,
 ) -> None:
     watcher.say("Writing tables and report …")
     done = [o.section_id for o in record.outcomes if o.status != "failed"]
     write_tables(folder, done, failure_rows(record.failures), study.settings.study)
-    folder.write_json("run.json", _run_json(study, record, command, synthetic, seconds))
+    folder.write_json("run.json", _run_json(study, record, command, seconds))
     write_report(folder.path)
 
 
-def _run_json(study: Study, record: RunRecord, command: str, synthetic: bool, seconds: float) -> dict[str, Any]:
+def _run_json(study: Study, record: RunRecord, command: str, seconds: float) -> dict[str, Any]:
     sizes = {str(f): f.stat().st_size for row in study.analysed for f in row.files if f.is_file()}
     return {
         "thymusimg": versions()["thymusimg"],
         "created": now(),
         "command": command,
-        "synthetic": synthetic,
+        "synthetic": study.settings.study.synthetic,
         "settings": study.settings.model_dump(mode="json"),
         "inputs": [
             {"section_id": o.section_id, "path": path, "sha256": digest, "bytes": sizes.get(path)}

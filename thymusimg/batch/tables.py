@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from thymusimg.measurements.columns import REASON, columns, dictionary
+from thymusimg.measurements.columns import REASON, check_columns, columns, dictionary
 from thymusimg.section.store import Bundle
 from thymusimg.study.compare import compare_groups
 from thymusimg.study.summarise import pool_animals
@@ -33,11 +33,11 @@ def write_tables(
     """
     bundles = [Bundle.open(folder.bundle(name)) for name in section_ids]
     sections = sections_table(bundles)
-    folder.write_table("failures", framed("failures", failures))
-    folder.write_table("sections", sections)
-    folder.write_table("compartments", _stacked("compartments", bundles))
-    folder.write_table("quality", _stacked("quality", bundles))
-    folder.write_table("cells", _stacked("cells", bundles), csv=False)
+    _write(folder, "failures", framed("failures", failures))
+    _write(folder, "sections", sections)
+    stacked: tuple[Table, ...] = ("compartments", "quality", "cells")
+    for table in stacked:
+        _write(folder, table, _stacked(table, bundles))
     folder.write_table("dictionary", dictionary())
     write_study_tables(folder, sections, study)
 
@@ -45,8 +45,13 @@ def write_tables(
 def write_study_tables(folder: RunFolder, sections: pd.DataFrame, study: StudySettings) -> None:
     """Pool sections to animals, compare the groups, and write both tables."""
     animals = pool_animals(sections)
-    folder.write_table("animals", animals)
-    folder.write_table("comparisons", compare_groups(animals, study))
+    _write(folder, "animals", animals)
+    _write(folder, "comparisons", compare_groups(animals, study))
+
+
+def _write(folder: RunFolder, table: Table, frame: pd.DataFrame) -> None:
+    check_columns(table, frame)  # nothing leaves without a unit and a definition
+    folder.write_table(table, frame, csv=table != "cells")
 
 
 def sections_table(bundles: Iterable[Bundle]) -> pd.DataFrame:

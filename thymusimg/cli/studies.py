@@ -149,7 +149,7 @@ def run_demo(out: Path, workers: int, command: str) -> int:
             f"2. Analysing {len(study.analysed)} sections of {len(animals)} animals in {len(study.groups)} groups "
             "(about a minute) …"
         )
-        record = run_study(study, out, watcher=console, workers=workers, command=command, synthetic=True)
+        record = run_study(study, out, watcher=console, workers=workers, command=command)
     _say_result(out, record)
     typer.echo(f"Done in {time.monotonic() - began:.0f} s.")
     return 1 if record.failures else 0

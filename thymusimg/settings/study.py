@@ -16,6 +16,9 @@ class StudySettings(Frozen):
     reference: str = ""
     """The group that every other group is compared with."""
 
+    synthetic: bool = False
+    """The sections were drawn by a program: the report says so on its first line."""
+
     primary: tuple[str, ...] = Field((), max_length=3)
     """At most three columns of ``sections.csv``, declared before looking; the rest is exploratory."""
 
