@@ -7,6 +7,8 @@ import pytest
 from report_fixtures import GROUPS, PRIMARY, Analysed, make_section, write_run
 
 from thymusimg.report import overlays
+from thymusimg.report.finished_run import FinishedRun
+from thymusimg.report.html import render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,3 +37,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, jpegs: dict[str, byte
 def run_dir(tmp_path: Path, finished_run: Path) -> Path:
     shutil.copytree(finished_run, tmp_path / "out")
     return tmp_path / "out"
+
+
+@pytest.fixture(scope="session")
+def finished_html(finished_run: Path) -> str:
+    """The report of the untouched run, for tests that only read it."""
+    return render(FinishedRun.read(finished_run))

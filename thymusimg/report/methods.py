@@ -63,7 +63,9 @@ def _stains(run: FinishedRun) -> str:
     for role, words in plain.items():
         markers = sorted({str(m) for m in frame.get(f"{role}_marker", ()) if str(m)})
         same = not any(stands_in(role, marker) for marker in markers)
-        if not markers:
+        if not markers and role == "cd45" and _used(run, "cells_method", ("cells", "method")) == "none":
+            parts.append(f"no {words}")
+        elif not markers:
             parts.append(f"{words}: marker {NOT_RECORDED}")
         else:
             parts.append(words if same else f"{listed(markers)} standing in for {words}")
