@@ -140,7 +140,7 @@ def _local_spread(neighbours: npt.NDArray[np.float64], highest: float) -> float:
         return float("inf")
     difference = negative[:, 0] - negative[:, 1:].mean(axis=1)
     # Var(a - (b + c) / 2) is 1.5 Var(a)
-    return 1.4826 * float(np.median(np.abs(difference))) / 1.5**0.5
+    return float(1.4826 * np.median(np.abs(difference)) / np.sqrt(1.5))
 
 
 def _least_sd(section: Section) -> float:

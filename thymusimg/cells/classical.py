@@ -169,8 +169,8 @@ class _Work:
     def least_excess(self) -> float:
         """How far a human cell's membrane must rise above its surroundings, in corrected units.
 
-        An absolute threshold of controls holds as it is. Otherwise the gate is so many SDs above the background, and
-        a cell so many *local* SDs above its own surroundings, whatever the slow changes of the background.
+        An absolute threshold of controls holds as it is. Otherwise the gate is so many SDs above the background,
+        and a cell so many *local* SDs above its own surroundings, whatever the slow changes of the background.
         """
         excess = self.gate.threshold - self.gate.background
         if self.gate.source == "controls_absolute":
@@ -277,7 +277,7 @@ class _Work:
         return Outlines(full, outlines.radii, outlines.evidence)
 
     def _padded(self, cd45: FloatPlane, window: Window) -> tuple[FloatPlane, int, int]:
-        """Mirror the plane where the window ends with the slide, and complete its last blocks."""
+        """Continue the plane where the window ends with the slide, and complete its last blocks."""
         block = self.scales.block
         margin = SLOP_PX * block
         height, width = self.section.shape
@@ -286,8 +286,8 @@ class _Work:
         right = margin * (window.x1 == width) + -cd45.shape[1] % block
         if not (top or left or bottom or right):
             return cd45, 0, 0
-        mode = cv2.BORDER_REFLECT if min(cd45.shape) > margin + block else cv2.BORDER_REPLICATE
-        return cv2.copyMakeBorder(cd45, top, bottom, left, right, mode), top, left
+        # not mirrored: half a blob and its mirror image would make a ring
+        return cv2.copyMakeBorder(cd45, top, bottom, left, right, cv2.BORDER_REPLICATE), top, left
 
     def _on_tissue(self, centres: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
         corner = np.array([window.y0, window.x0])

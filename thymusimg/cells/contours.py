@@ -26,10 +26,10 @@ STIFFNESS = 0.08
 MARGIN_UM = LARGEST_UM + BEYOND * STEP_UM
 """No outline looks farther from its seed than this."""
 
-EVIDENCE = ("drop", "rim", "around", "radius", "votes")
+EVIDENCE = ("drop", "rim", "around", "radius", "coverage", "votes")
 """Columns of :attr:`Outlines.evidence`: the mean drop across the outline and the mean signal just inside it (both
-without the best quarter of the directions), the signal around it (its darkest eighth), the mean radius in µm, and the
-votes of its seed."""
+without the best quarter of the directions), the signal around it (its darkest eighth), the mean radius in µm, the
+share of the directions with at least a quarter of the mean drop, and the votes of its seed."""
 
 _ANGLES = np.arange(RAYS) * (2 * np.pi / RAYS)
 
@@ -45,7 +45,7 @@ class Outlines:
         exact.
     radii : (N, RAYS) float32
         In µm.
-    evidence : (N, 5) float32
+    evidence : (N, 6) float32
         One column a name of :data:`EVIDENCE`.
     """
 
@@ -91,7 +91,7 @@ def _trace(plane, centres, dy, dx, stiffness):  # type: ignore[no-untyped-def]  
     height, width = plane.shape
     samples = dy.shape[1]
     steps = np.empty((count, RAYS), np.int8)
-    evidence = np.zeros((count, 5), np.float32)
+    evidence = np.zeros((count, 6), np.float32)
     polar = np.empty((RAYS, samples), np.float32)
     drop = np.empty((RAYS, RADII), np.float32)
     best = np.empty(RADII, np.float32)
@@ -159,6 +159,10 @@ def _weigh(polar, drop, steps, evidence):  # type: ignore[no-untyped-def]  # com
     evidence[1] = _mean_of_lowest(crest, RAYS - RAYS // 4)
     evidence[2] = _mean_of_lowest(dark, RAYS // 8)
     evidence[3] = radius * np.float32(1 / RAYS)
+    covered = 0
+    for t in range(RAYS):
+        covered += edge[t] > np.float32(0.25) * evidence[0]
+    evidence[4] = np.float32(covered / RAYS)
 
 
 @numba.njit(cache=True, nogil=True)

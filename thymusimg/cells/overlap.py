@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 """Rounds of choosing; more would only matter in chains of more than six outlines, each better than the next."""
-REACH_UM = (2 * ROUNDS - 1) * 1.1 * LARGEST_UM
-"""Whether an outline stays depends on nothing farther away than this: discs in conflict have their centres
-within 1.1 radii of the bigger one, and a round looks two outlines far, the last one only one."""
+REACH_UM = (2 * ROUNDS - 1) * 1.1 * LARGEST_UM + 4.0
+"""Whether an outline stays depends on nothing farther away than this: discs in conflict have their centroids within
+1.1 radii of the bigger one, a round looks two outlines far, the last one only one; 4 µm from seeds to centroids."""
 
 
 def keep_best(
@@ -28,7 +28,7 @@ def keep_best(
     In each of ``ROUNDS`` rounds an outline that is better than all undecided ones it conflicts with is kept, and
     those are dropped; what is still undecided at the end is dropped. Greedy choice in the order of the score
     would depend on outlines any distance away, and so on the tiles; this depends on those within
-    :data:`REACH_UM` only. Two outlines conflict when the discs of their areas share more than
+    :data:`REACH_UM` only. Two outlines conflict when the discs of their areas about their centroids share more than
     ``maximum_overlap`` of the smaller one.
 
     Parameters
@@ -46,12 +46,22 @@ def keep_best(
     (N,) bool
     """
     size = np.sqrt((radii.astype(np.float64) ** 2).mean(axis=1))
-    order = np.lexsort((centres[:, 1], centres[:, 0]))
+    middles = centres + np.rint(_shift(radii) / pixel_um * 16) / 16  # sixteenths: exact wherever the origin lies
+    order = np.lexsort((centres[:, 1], centres[:, 0], middles[:, 1], middles[:, 0]))
     kept = np.zeros(len(centres), np.bool_)
     kept[order] = _keep(
-        centres[order] * pixel_um, size[order], scores[order], 2 * LARGEST_UM, maximum_overlap, ROUNDS
+        middles[order] * pixel_um, size[order], scores[order], 2 * LARGEST_UM, maximum_overlap, ROUNDS
     )
     return kept
+
+
+def _shift(radii: FloatPlane) -> npt.NDArray[np.float64]:
+    """Return the centroid (y, x) of each outline from its centre, in µm: ∫ r³/3 (sin, cos) dθ / ∫ r²/2 dθ."""
+    angles = np.arange(RAYS) * (2 * np.pi / RAYS)
+    squares = radii.astype(np.float64) ** 2
+    direction = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+    shift: npt.NDArray[np.float64] = (squares * radii) @ direction * (2 / 3) / squares.sum(axis=1, keepdims=True)
+    return shift
 
 
 @numba.njit(cache=True, nogil=True)
