@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 Values = npt.NDArray[np.float64]
 
@@ -24,9 +24,9 @@ def garwood_interval(count: npt.ArrayLike, level: float = 0.95) -> tuple[Values,
     (26.1, 51.0)
     """
     n, tail = np.asarray(count, np.float64), (1 - level) / 2
-    # χ² with no degree of freedom has no quantile; the lower end of no cells is 0
-    low = np.where(n > 0, stats.chi2.ppf(tail, 2 * np.maximum(n, 1)) / 2, 0.0)
-    return low, np.asarray(stats.chi2.ppf(1 - tail, 2 * n + 2) / 2)
+    # χ²(2n)/2 is a gamma variable of shape n. Shape 0 has no quantile: the lower end of no cells is 0
+    low = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), tail), 0.0)
+    return low, np.asarray(special.gammaincinv(n + 1, 1 - tail))
 
 
 def density_per_mm2(count: float, area_mm2: float) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from thymusimg.measurements.tiling import Tiles
@@ -100,8 +100,10 @@ def expected_gini(density: float, areas: Values) -> float:
     places, masses, same = [], [], 0.0
     for part, weight, diagonal in zip(size, share, own, strict=True):
         mean = density * part
-        count = np.arange(stats.poisson.ppf(1e-12, mean), stats.poisson.ppf(1 - 1e-12, mean) + 1)
-        mass = stats.poisson.pmf(count, mean)
+        # all counts but a share of 1e-12 at either end
+        low, high = max(0.0, np.floor(special.pdtrik(1e-12, mean))), np.ceil(special.pdtrik(1 - 1e-12, mean))
+        count = np.arange(low, high + 1)
+        mass = np.exp(special.xlogy(count, mean) - mean - special.gammaln(count + 1))
         places.append(count / part)
         masses.append(weight * mass)
         same += diagonal * _mean_difference(count / part, mass)

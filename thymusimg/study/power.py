@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import special
-from scipy.optimize import brentq
 
 
 @lru_cache(maxsize=256)
@@ -53,6 +52,8 @@ def detectable_d(n_reference: int, n_group: int, power: float = 0.8, alpha: floa
     high = 1.0
     while shortfall(high) < 0:
         high *= 2
+    from scipy.optimize import brentq  # slow to import, and rarely asked for
+
     return float(brentq(shortfall, 0.0, high, xtol=1e-6))
 
 
