@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _BAND_UM = 8.0  # sigma at which a fold is still a band
 _AROUND_UM = 70.0  # sigma of its surroundings
+_OVER_TYPICAL = 1.35  # a strip of tissue between poorer tissue is no brighter than tissue elsewhere
+_GLARING_SHARE = 0.7  # of the band
 _RIM_UM = 40.0  # nearer to the edge of the tissue, the capsule is meant
 _MIN_SLENDER = 3.0  # a fold is so many times longer than wide
 _SPECK_UM = 3.0
@@ -28,7 +30,8 @@ def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings
     """Return the folds of a section.
 
     A fold is a band at most ``fold_width_um`` wide and three times as long, inside the tissue, in which both
-    keratins are ``fold_gain`` times brighter than around it. In a medulla one keratin rises and the other falls.
+    keratins are ``fold_gain`` times brighter than around it, and one brighter than it is elsewhere. In a medulla
+    one keratin rises and the other falls.
 
     Parameters
     ----------
@@ -44,20 +47,25 @@ def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings
     if len(planes) < 2 or not mask.any():
         return out
     gain = np.full(mask.shape, np.inf, np.float32)
+    glaring = np.zeros_like(mask)
     narrow, wide_open = blur(mask, _BAND_UM / px), blur(mask, _AROUND_UM / px)
     for plane in planes.values():
         flat = np.clip(plane, 0, np.quantile(plane[mask], 0.995))
-        around = density(flat, mask, wide_open, _AROUND_UM / px)
-        np.minimum(gain, density(flat, mask, narrow, _BAND_UM / px) / np.maximum(around, 1e-6), out=gain)
-    band = mask & (gain > settings.fold_gain)
-    if not band.any():
+        band = density(flat, mask, narrow, _BAND_UM / px)
+        glaring |= band > _OVER_TYPICAL * float(np.quantile(band[mask], 0.8))
+        # Logarithms: a medulla nearby must not raise the K14 that a fold in the cortex is compared with.
+        level = np.log(np.maximum(band, np.float32(0.02 * max(float(flat[mask].mean()), 1e-6))))
+        np.minimum(gain, np.exp(level - density(level, mask, wide_open, _AROUND_UM / px)), out=gain)
+    bright = mask & (gain > settings.fold_gain)
+    if not bright.any():
         return out
-    band &= depth_px(fill_holes(mask)) > _RIM_UM / px
-    labels, area = components(band)
+    bright &= depth_px(fill_holes(mask)) > _RIM_UM / px
+    labels, area = components(bright)
     wide = np.zeros(len(area), np.float32)
-    np.maximum.at(wide, labels[band], depth_px(band)[band])
+    np.maximum.at(wide, labels[bright], depth_px(bright)[bright])
     width = 2 * wide
     fold = (area > _MIN_SLENDER * width**2) & (area > 2_000.0 / px**2) & (width < settings.fold_width_um / px)
+    fold &= np.bincount(labels[glaring & bright], minlength=len(area)) > _GLARING_SHARE * area
     fold[0] = False
     found = np.asarray(fold[labels], bool)
     return mask & dilate(found, _BAND_UM / 2 / px) if found.any() else out

@@ -19,6 +19,7 @@ STAINS = ("k14", "k8", "dapi")
 """What may show tissue. CD45 is left out: human cells must not shape the area that they are counted per."""
 
 _ROUNDS = 2
+_MAX_WEIGHT = 20.0  # SD of the glass; a stain that stands out more is not the better witness of faint tissue
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Glass:
     Attributes
     ----------
     brightness : (Y, X) float32
-        Mean over the stains of (intensity - glass) / (typical tissue - glass): 0 on glass, about 1 in tissue.
+        Weighted mean over the stains of (intensity - glass) / (typical tissue - glass): 0 on glass, about 1 in
+        tissue.
     noise : float
         SD of ``brightness`` on the glass.
     found : bool
@@ -103,7 +105,7 @@ def find_glass(
     for _ in range(_ROUNDS):
         if bright.all() or not bright.any():
             break
-        total = np.mean([_relative(plane[valid], bright) for plane in smooth], axis=0)
+        total = _against_glass([plane[valid] for plane in smooth], bright)
         zero, noise = median_sd(total[~bright])
         bright = total - zero > max(fraction, noise_sd * noise)
     brightness = np.zeros(valid.shape, np.float32)
@@ -119,10 +121,22 @@ def _unit_range(values: FloatPlane) -> FloatPlane:
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
 
 
-def _relative(values: FloatPlane, bright: Mask) -> FloatPlane:
-    glass, tissue = float(np.median(values[~bright])), float(np.median(values[bright]))
-    # A stain that shows no tissue at all must not add its noise at full gain.
-    return np.asarray(np.clip((values - glass) / max(tissue - glass, 1e-6), -2, 2), np.float32)
+def _against_glass(smooth: list[FloatPlane], bright: Mask) -> FloatPlane:
+    """Return the mean over the stains of (intensity - glass) / (tissue - glass).
+
+    Each stain weighs as much as its tissue stands out from the unevenness of its glass, so that a stain that shows
+    hardly any tissue (K14 where there is no medulla) does not add its seams at full gain.
+    """
+    total = np.zeros(bright.shape, np.float32)
+    weights = 0.0
+    for values in smooth:
+        glass, spread = median_sd(values[~bright])
+        step = float(np.median(values[bright])) - glass
+        if step > 0:
+            weight = min(step / max(spread, 1e-6 * step), _MAX_WEIGHT)
+            total += np.float32(weight) * np.clip((values - np.float32(glass)) / np.float32(step), -2, 2)
+            weights += weight
+    return total / np.float32(max(weights, 1e-6))
 
 
 def _is_glass(smooth: list[FloatPlane], bright: Mask) -> bool:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
 
 _BOXES = 3
-_LARGE_PX = 4.0
+_LARGE_PX = 6.0
 
 
 def blur(plane: npt.NDArray[Any], sigma_px: float) -> FloatPlane:
     """Return the Gaussian blur of a (Y, X) plane, with zeros beyond its border.
 
-    From a sigma of 4 px, three box filters stand for the Gaussian (Wells 1986): their time is the same for all.
+    From a sigma of 6 px, three box filters stand for the Gaussian (Wells 1986): their time is the same for all.
     The sums run in double precision: in single precision a rotated image differs in the last digits, and a pixel
     at a threshold changes its class.
     """
