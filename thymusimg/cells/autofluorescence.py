@@ -71,34 +71,34 @@ def _compare(
     ratio: npt.NDArray[np.float64],
     share: npt.NDArray[np.float64],
 ) -> None:
-    height, width = planes.shape[1:]
+    stains, height, width = planes.shape
+    near, far = np.empty(stains), np.empty(stains)
+    inside, outside, brighter = np.empty(stains), np.empty(stains), np.empty(stains)
     for i in range(len(centres)):
-        own = 0.0
-        lowest = np.inf
-        fewest = np.inf
-        for p in range(len(planes)):
-            inside = outside = brighter = 0.0
-            for t in range(RAYS):
-                near = far = 0.0
-                for s in range(len(parts)):
-                    reach = radii[i, t] * parts[s]
-                    y = min(max(int(np.floor(centres[i, 0] + reach * sines[t] + 0.5)), 0), height - 1)
-                    x = min(max(int(np.floor(centres[i, 1] + reach * cosines[t] + 0.5)), 0), width - 1)
-                    near += planes[p, y, x]
-                for s in range(len(beyond)):
-                    reach = radii[i, t] + beyond[s]
-                    y = min(max(int(np.floor(centres[i, 0] + reach * sines[t] + 0.5)), 0), height - 1)
-                    x = min(max(int(np.floor(centres[i, 1] + reach * cosines[t] + 0.5)), 0), width - 1)
-                    far += planes[p, y, x]
-                near, far = near / len(parts), far / len(beyond)
-                inside += near
-                outside += far
-                brighter += near > far
-            contrast = (inside - outside) / (abs(inside) + abs(outside) + 1e-6)
+        inside[:], outside[:], brighter[:] = 0, 0, 0
+        for t in range(RAYS):
+            near[:], far[:] = 0, 0
+            for s in range(len(parts) + len(beyond)):
+                within = s < len(parts)
+                reach = radii[i, t] * parts[s] if within else radii[i, t] + beyond[s - len(parts)]
+                y = min(max(int(np.floor(centres[i, 0] + reach * sines[t] + 0.5)), 0), height - 1)
+                x = min(max(int(np.floor(centres[i, 1] + reach * cosines[t] + 0.5)), 0), width - 1)
+                for p in range(stains):
+                    if within:
+                        near[p] += planes[p, y, x]
+                    else:
+                        far[p] += planes[p, y, x]
+            for p in range(stains):
+                inside[p] += near[p] / len(parts)
+                outside[p] += far[p] / len(beyond)
+                brighter[p] += near[p] / len(parts) > far[p] / len(beyond)
+        own, lowest, fewest = least, np.inf, np.inf
+        for p in range(stains):
+            contrast = (inside[p] - outside[p]) / (abs(inside[p]) + abs(outside[p]) + 1e-6)
             if p == 0:
                 own = max(contrast, least)
             else:
                 lowest = min(lowest, contrast)
-                fewest = min(fewest, brighter / RAYS)
+                fewest = min(fewest, brighter[p] / RAYS)
         ratio[i] = lowest / own
         share[i] = fewest

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -38,15 +39,14 @@ WORKING_UM = 0.5
 SEED_UM = 0.6
 """Working pixels of at most this side are binned 2 × 2 for the search of seeds."""
 SMOOTHING_UM = 0.3
-"""SD of the blur before outlines are traced: below the width of a membrane's image."""
-SEED_SMOOTHING_UM = 0.4
+"""SD of the blur before seeds and outlines are looked for: below the width of a membrane's image."""
 LEAST_VOTES = 1.5
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
 FLOOR_SD = 2.5
 """The evened-out signal is linear below this many SDs of the background, square-rooted above."""
 
-LEAST_SEEN = 0.4
+LEAST_SEEN = 0.6
 """Part of a cell's outline that must not be covered by others."""
 STAINS = ("cd45", "k14", "k8")
 
@@ -142,11 +142,16 @@ def even_out(plane: FloatPlane, background: float, sd: float) -> FloatPlane:
 
     Noise has about the same size everywhere, and bright cells do not outweigh dim ones.
     """
-    level = np.subtract(plane, np.float32(background), dtype=np.float32)
-    np.maximum(level, np.float32(0), out=level)
-    level *= np.float32(1 / (FLOOR_SD * sd))
-    level += np.float32(1)
-    return np.sqrt(level, out=level)
+    even = np.empty(plane.shape, np.float32)
+    _even_out(plane, np.float32(background), np.float32(1 / (FLOOR_SD * sd)), even)
+    return even
+
+
+@numba.njit(cache=True, nogil=True)
+def _even_out(plane: FloatPlane, background: np.float32, scale: np.float32, even: FloatPlane) -> None:
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            even[y, x] = np.sqrt(np.float32(1) + max(np.float32(0), plane[y, x] - background) * scale)
 
 
 @dataclass(frozen=True)
@@ -269,9 +274,8 @@ class _Work:
         level = even_out(_binned(padded, scales.bin), self.gate.background, self.local_sd)
         working_um = scales.pixel_um * scales.bin
         fold = scales.block // scales.bin
-        blurred = cv2.GaussianBlur(level, (0, 0), SEED_SMOOTHING_UM / working_um)
-        places, votes = find_seeds(_binned(blurred, fold), working_um * fold, LEAST_VOTES)
         smooth = cv2.GaussianBlur(level, (0, 0), SMOOTHING_UM / working_um)
+        places, votes = find_seeds(_binned(smooth, fold), working_um * fold, LEAST_VOTES)
         outlines = trace_outlines(smooth, (places.astype(np.float64) + 0.5) * fold - 0.5, votes, working_um)
         full = (outlines.centres + 0.5) * scales.bin - 0.5 - (top, left)
         return Outlines(full, outlines.radii, outlines.evidence)

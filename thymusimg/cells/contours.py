@@ -61,14 +61,15 @@ def trace_outlines(
 
     Along 32 rays the drop of the signal from just inside to just outside a radius is the evidence for the cell's
     edge; the outline is the closed path of radii with the largest sum of drops less ``STIFFNESS`` times its
-    changes, found by dynamic programming over two turns, of which the middle one is kept.
+    changes, found by dynamic programming over one and a half turns, of which the middle one is kept.
 
     Parameters
     ----------
     plane : (Y, X) float32
         Evened-out CD45 signal.
     centres : (N, 2) float64
-        Seeds (y, x) in pixels.
+        Seeds (y, x) in pixels, all with one fraction. Those within reach of the plane's edge get
+        no evidence.
     votes : (N,) float32
     pixel_um : float
 
@@ -76,71 +77,87 @@ def trace_outlines(
     -------
     Outlines
     """
+    evidence = np.zeros((len(centres), len(EVIDENCE)), np.float32)
+    steps = np.zeros((len(centres), RAYS), np.int8)
+    if len(centres):
+        # seeds lie on one lattice, so that all share the fraction of their place and with it the weights of sampling
+        corners = np.floor(centres).astype(np.int64)
+        offsets, wy, wx = _sampling(centres[0] - corners[0], pixel_um, plane.shape[1])
+        _trace(plane, corners, offsets, wy, wx, np.float32(STIFFNESS), steps, evidence)
+        evidence[:, EVIDENCE.index("votes")] = votes
+    return Outlines(centres, (SMALLEST_UM + STEP_UM * steps).astype(np.float32), evidence)
+
+
+def _sampling(
+    fraction: npt.NDArray[np.float64], pixel_um: float, width: int
+) -> tuple[npt.NDArray[np.int64], FloatPlane, FloatPlane]:
+    """Return where the rays are sampled: offsets of whole pixels in the flat plane, and bilinear weights."""
     reach = (SMALLEST_UM + (np.arange(RADII + INSIDE + BEYOND) - INSIDE) * STEP_UM) / pixel_um
-    dy = np.sin(_ANGLES)[:, None] * reach
-    dx = np.cos(_ANGLES)[:, None] * reach
-    steps, evidence = _trace(plane, centres, dy, dx, np.float32(STIFFNESS))
-    radii = (SMALLEST_UM + STEP_UM * steps).astype(np.float32)
-    evidence[:, EVIDENCE.index("votes")] = votes
-    return Outlines(centres, radii, evidence)
+    y = fraction[0] + np.sin(_ANGLES)[:, None] * reach
+    x = fraction[1] + np.cos(_ANGLES)[:, None] * reach
+    iy, ix = np.floor(y), np.floor(x)
+    return (iy * width + ix).astype(np.int64), (y - iy).astype(np.float32), (x - ix).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)
-def _trace(plane, centres, dy, dx, stiffness):  # type: ignore[no-untyped-def]  # compiled
-    count = len(centres)
+def _trace(
+    plane: FloatPlane,
+    corners: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.int64],
+    wy: FloatPlane,
+    wx: FloatPlane,
+    stiffness: np.float32,
+    steps: npt.NDArray[np.int8],
+    evidence: FloatPlane,
+) -> None:
     height, width = plane.shape
-    samples = dy.shape[1]
-    steps = np.empty((count, RAYS), np.int8)
-    evidence = np.zeros((count, 6), np.float32)
+    flat = plane.reshape(-1)
+    samples = offsets.shape[1]
+    margin = int(np.abs(offsets).max() // width) + 2
+    turns = RAYS + RAYS // 2
+    first = RAYS // 4
     polar = np.empty((RAYS, samples), np.float32)
     drop = np.empty((RAYS, RADII), np.float32)
-    best = np.empty(RADII, np.float32)
-    following = np.empty(RADII, np.float32)
-    back = np.zeros((2 * RAYS, RADII), np.int8)
-    for i in range(count):
-        # whole and fractional part apart, so that the rounding does not depend on where the tile begins
-        y0, x0 = int(np.floor(centres[i, 0])), int(np.floor(centres[i, 1]))
-        fy, fx = centres[i, 0] - y0, centres[i, 1] - x0
+    # the ends are walls: no path runs beyond the smallest and the largest radius
+    best = np.full(RADII + 2, np.float32(-1e9))
+    following = np.full(RADII + 2, np.float32(-1e9))
+    back = np.zeros((turns, RADII), np.int8)
+    for i in range(len(corners)):
+        y, x = corners[i]
+        if y < margin or x < margin or y >= height - margin or x >= width - margin:
+            continue  # in the rim of the window, which no cell of the tile depends on
+        at = y * width + x
         for t in range(RAYS):
             for s in range(samples):
-                oy, ox = fy + dy[t, s], fx + dx[t, s]
-                iy, ix = int(np.floor(oy)), int(np.floor(ox))
-                wy, wx = np.float32(oy - iy), np.float32(ox - ix)
-                iy = min(max(y0 + iy, 0), height - 2)
-                ix = min(max(x0 + ix, 0), width - 2)
-                upper = plane[iy, ix] + wx * (plane[iy, ix + 1] - plane[iy, ix])
-                lower = plane[iy + 1, ix] + wx * (plane[iy + 1, ix + 1] - plane[iy + 1, ix])
-                polar[t, s] = upper + wy * (lower - upper)
+                o = at + offsets[t, s]
+                upper = flat[o] + wx[t, s] * (flat[o + 1] - flat[o])
+                lower = flat[o + width] + wx[t, s] * (flat[o + width + 1] - flat[o + width])
+                polar[t, s] = upper + wy[t, s] * (lower - upper)
             for k in range(RADII):
                 drop[t, k] = polar[t, k] - polar[t, k + INSIDE + OUTSIDE]
         for k in range(RADII):
-            best[k] = drop[0, k]
-        for turn in range(1, 2 * RAYS):
+            best[k + 1] = drop[0, k]
+        for turn in range(1, turns):
             t = turn % RAYS
             for k in range(RADII):
-                value, step = best[k], 0
-                if k > 0 and best[k - 1] - stiffness > value:
-                    value, step = best[k - 1] - stiffness, -1
-                if k < RADII - 1 and best[k + 1] - stiffness > value:
-                    value, step = best[k + 1] - stiffness, 1
-                following[k] = value + drop[t, k]
-                back[turn, k] = step
-            for k in range(RADII):
-                best[k] = following[k]
+                stay, smaller, larger = best[k + 1], best[k] - stiffness, best[k + 2] - stiffness
+                value = max(stay, max(smaller, larger))
+                following[k + 1] = value + drop[t, k]
+                back[turn, k] = 0 if stay == value else (-1 if smaller == value else 1)
+            best, following = following, best
         k = 0
         for j in range(RADII):
-            if best[j] > best[k]:
+            if best[j + 1] > best[k + 1]:
                 k = j
-        for turn in range(2 * RAYS - 1, RAYS // 2 - 1, -1):
-            if turn < RAYS + RAYS // 2:
+        for turn in range(turns - 1, first - 1, -1):
+            if turn < RAYS + first:
                 steps[i, turn % RAYS] = k
             k += back[turn, k]
         _weigh(polar, drop, steps[i], evidence[i])
-    return steps, evidence
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _weigh(polar, drop, steps, evidence):  # type: ignore[no-untyped-def]  # compiled
+@numba.njit(cache=True, nogil=True)
+def _weigh(polar: FloatPlane, drop: FloatPlane, steps: npt.NDArray[np.int8], evidence: FloatPlane) -> None:
     dark = np.empty(RAYS, np.float32)
     edge = np.empty(RAYS, np.float32)
     crest = np.empty(RAYS, np.float32)
@@ -166,7 +183,7 @@ def _weigh(polar, drop, steps, evidence):  # type: ignore[no-untyped-def]  # com
 
 
 @numba.njit(cache=True, nogil=True)
-def _mean_of_lowest(values, count):  # type: ignore[no-untyped-def]  # compiled
+def _mean_of_lowest(values: FloatPlane, count: int) -> np.float32:
     values.sort()
     total = np.float32(0)
     for i in range(count):

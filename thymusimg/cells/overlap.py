@@ -189,25 +189,36 @@ def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-
                 j += step
         y0, y1, x0, x1 = boxes[m]
         at = starts[m]
+        smallest = radii[i].min() / pixel_um
         for y in range(y0, y1):
+            dy = y - centres[i, 0]
             for x in range(x0, x1):
-                depth = _depth(y - centres[i, 0], x - centres[i, 1], radii[i], pixel_um)
-                if depth < 1:
-                    sums[m, 1] += 1
-                    owned = True
-                    for r in range(found):
-                        j = rivals[r]
-                        other = _depth(y - centres[j, 0], x - centres[j, 1], radii[j], pixel_um)
-                        if other < depth or (other == depth and j < i):
-                            owned = False
-                            break
-                    if owned:
-                        bits[at] = True
-                        sums[m, 0] += 1
-                        sums[m, 2] += y + corner[0]
-                        sums[m, 3] += x + corner[1]
-                        for p in range(len(planes)):
-                            sums[m, 4 + p] += planes[p, y, x]
+                dx = x - centres[i, 1]
+                far2 = dy * dy + dx * dx
+                if far2 < reach[i] * reach[i]:
+                    depth = -1.0  # not known yet: the arc tangent is dear, and few pixels need it
+                    if far2 >= smallest * smallest:
+                        depth = _depth(dy, dx, radii[i], pixel_um)
+                    if depth < 1:
+                        sums[m, 1] += 1
+                        owned = True
+                        for r in range(found):
+                            j = rivals[r]
+                            ry, rx = y - centres[j, 0], x - centres[j, 1]
+                            if ry * ry + rx * rx < reach[j] * reach[j]:
+                                if depth < 0:
+                                    depth = _depth(dy, dx, radii[i], pixel_um)
+                                other = _depth(ry, rx, radii[j], pixel_um)
+                                if other < depth or (other == depth and j < i):
+                                    owned = False
+                                    break
+                        if owned:
+                            bits[at] = True
+                            sums[m, 0] += 1
+                            sums[m, 2] += y + corner[0]
+                            sums[m, 3] += x + corner[1]
+                            for p in range(len(planes)):
+                                sums[m, 4 + p] += planes[p, y, x]
                 at += 1
     return boxes, starts, bits, sums
 

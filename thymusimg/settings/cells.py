@@ -14,7 +14,7 @@ class CellSettings(Frozen):
     minimum_score: float = Field(0.5, ge=0, le=1)
     """Detections with a lower ``score`` are dropped; 0.5 is the balance of missed and false cells."""
 
-    minimum_area_um2: float = Field(8.0, gt=0)
+    minimum_area_um2: float = Field(10.0, gt=0)
     """Smallest cell profile, in µm²; smaller ones are the caps of cells that lie above or below the section."""
 
     maximum_overlap: float = Field(0.6, gt=0, le=1)
