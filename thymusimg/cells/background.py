@@ -28,6 +28,10 @@ LEAST_BLOCKS = 200
 LEAST_SD_OF_EXPORT = 0.01
 """Least SD of a display export, as a part of its range: its background may be clipped to one value."""
 
+HAZE = 0.02
+"""The SDs are at least this part of the height of the tissue's 95th percentile: where cells fill more than 5 % of
+the tissue, their stray light lies between them, however small the camera's noise."""
+
 
 class Level(NamedTuple):
     """Background and SD of single pixels of negative tissue, and the gate quantile of all its pixels.
@@ -86,7 +90,8 @@ def measure_background(
     spread = 1.4826 * float(np.median(below)) if len(below) else 0.0
     like_it = np.abs(means - background) <= max(spread, np.finfo(np.float32).eps)
     noise = float(np.median(deviations[like_it])) if like_it.any() else 0.0
-    least = _least_sd(section)
+    haze = HAZE * (float(np.quantile(pixels, 0.95)) - background)
+    least = max(_least_sd(section), haze)
     sd = max(float(np.hypot(noise, spread)), least)
     neighbours = np.concatenate([sample.neighbours for sample in samples])
     local_sd = min(sd, max(float(np.hypot(noise, _local_spread(neighbours, background + spread))), least))

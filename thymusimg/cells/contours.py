@@ -80,7 +80,7 @@ def trace_outlines(
     evidence = np.zeros((len(centres), len(EVIDENCE)), np.float32)
     steps = np.zeros((len(centres), RAYS), np.int8)
     if len(centres):
-        # seeds lie on one lattice, so that all share the fraction of their place and with it the weights of sampling
+        # seeds lie on one lattice: all share the fraction of their place, and with it the weights of sampling
         corners = np.floor(centres).astype(np.int64)
         offsets, wy, wx = _sampling(centres[0] - corners[0], pixel_um, plane.shape[1])
         _trace(plane, corners, offsets, wy, wx, np.float32(STIFFNESS), steps, evidence)
