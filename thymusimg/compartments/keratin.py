@@ -1,4 +1,21 @@
-"""Cortex and medulla from the densities of K14 and K8, without training."""
+"""Cortex and medulla from the densities of K14 and K8, without training.
+
+The rule, on background-subtracted planes:
+
+1. Cysts, folds, debris, strands and the capsule are set apart.
+2. The ratio of the local densities K14 / K8 (Gaussian, ``density_um``) is searched for two populations. If their
+   ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the levels
+   of medulla and cortex, and every pixel's ratio says which mixture of the two it is. A factor common to both
+   keratins, such as a dark tile corner, cancels.
+3. More than ``medulla_cut`` medulla with K14 present is medulla; less, with K8 present, is cortex. Tissue without the
+   keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate.
+4. With one population only there is no inner reference: a keratin that is ``single_ratio`` times brighter than the
+   other stands alone, and the section is all cortex or all medulla; otherwise it is indeterminate throughout.
+
+Limits: in (4) exposures count, so that a K8-only section whose K14 was exposed far longer is called indeterminate. A
+section of cortex and epithelium-poor tissue only falls under (4) too. Stain that drifts in one keratin by more than a
+factor of two over the section moves the border.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +47,8 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import CompartmentSettings
 
 _CLIP_QUANTILE = 0.995  # single bright spots (debris, macrophages) must not make a density
-_GLARING = 2.5  # times the medulla's own K14 density
-_GLARING_EDGE = 1.6
+_GLARING = 3.0  # times the medulla's own K14 density
+_GLARING_EDGE = 2.0
 _MIN_K8 = 0.2  # K8 of medulla over K8 of cortex; below it, K8 is not a marker of this section's medulla
 _WITHOUT_K8 = 0.35
 _MIN_MIXED = 3.0  # area of mixed tissue over its least width squared; a widening of the border has less
@@ -112,7 +129,7 @@ def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: 
     share = levels.medullary_share(d14, d8)
     near14, near8 = _densities(k14, k8, judged, settings.presence_um / px)
     labels = np.full(judged.shape, Compartment.INDETERMINATE, np.uint8)
-    medullary = share > 0.5
+    medullary = share > settings.medulla_cut
     labels[medullary & (near14 > levels.k14_present)] = Compartment.MEDULLA
     labels[~medullary & (near8 > levels.k8_present)] = Compartment.CORTEX
     # A border between the compartments passes through every share; only a wide belt in between is a mixture.
@@ -189,6 +206,8 @@ def _as_table(levels: Levels, settings: CompartmentSettings) -> dict[str, float]
         "k8_cortex": levels.k8_cortex,
         "k8_medulla": levels.k8_medulla,
         "density_um": settings.density_um,
+        "presence_um": settings.presence_um,
+        "medulla_cut": settings.medulla_cut,
         "mixed_share": settings.mixed_share,
     }
 

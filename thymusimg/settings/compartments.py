@@ -48,6 +48,9 @@ class CompartmentSettings(Frozen):
     presence_um: float = Field(12.0, gt=0, le=50)
     """Gaussian sigma in µm over which a keratin's density is taken to say that it is there: a few meshes."""
 
+    medulla_cut: float = Field(0.5, gt=0, lt=1)
+    """Share of medulla in a mixture with cortex, read from K14 / K8, above which tissue is medulla."""
+
     k14_cut: float = Field(0.4, gt=0, lt=1)
     """K14 is present where its density passes this fraction of the way from its cortical to its medullary level."""
 
