@@ -40,7 +40,8 @@ SEED_UM = 0.6
 """Working pixels of at most this side are binned 2 × 2 for the search of seeds."""
 SMOOTHING_UM = 0.3
 """SD of the blur before seeds and outlines are looked for: below the width of a membrane's image."""
-LEAST_VOTES = 1.5
+LEAST_VOTES = 1.8
+"""Fewest votes of a seed."""
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
 FLOOR_SD = 2.5

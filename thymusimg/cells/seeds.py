@@ -17,7 +17,10 @@ NEAREST_UM, FARTHEST_UM, REACHES = 2.4, 4.2, 5
 SPREAD_UM = 0.4
 """Votes are blurred by this SD: cells are not perfect circles."""
 APART_UM = 1.0
-"""Two seeds are at least this far apart."""
+"""Votes are compared over this distance."""
+NEARLY = 0.8
+"""A seed has at least this part of the most votes within ``APART_UM``: the best outline of two cells that lie over
+each other often starts beside the peak."""
 RIM_UM = 0.8
 """How much nearer to the centre the inner edge of a membrane lies than its outer edge."""
 INNER_WEIGHT = 0.25
@@ -34,7 +37,8 @@ def find_seeds(plane: FloatPlane, pixel_um: float, weakest: float) -> tuple[npt.
 
     Every pixel with a clear gradient votes for centres along it, at 2.4-4.2 µm: uphill for the outer edge of a
     membrane, downhill for its inner edge (the fast radial symmetry transform of Loy & Zelinsky 2003, IEEE TPAMI
-    25:959, with the two edges of a ring). The seeds are the local maxima.
+    25:959, with the two edges of a ring). The seeds are the local maxima and the places beside them that are
+    nearly as good.
 
     Parameters
     ----------
@@ -62,7 +66,7 @@ def find_seeds(plane: FloatPlane, pixel_um: float, weakest: float) -> tuple[npt.
     votes *= np.float32(1 / pixel_um)  # so that a ring has as many votes at any pixel size
     side = 2 * round(APART_UM / pixel_um) + 1
     around = cv2.dilate(votes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    places = np.argwhere((votes >= around) & (votes > weakest))
+    places = np.argwhere((votes >= np.float32(NEARLY) * around) & (votes > weakest))
     return places, votes[places[:, 0], places[:, 1]]
 
 
