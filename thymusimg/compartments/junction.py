@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import find_contours
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.compartments.shapes import depth_px, fill_holes
+from thymusimg.compartments.shapes import depth_px, dilate, fill_holes
 from thymusimg.compartments.smooth import blur
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def junction_contours(labels: LabelPlane, grid: Grid, smoothing_um: float) -> Co
     inner, outer = medulla[window], cortex[window]
     sigma = smoothing_um / grid.pixel_um
     share_m, share_c = blur(inner, sigma), blur(outer, sigma)
-    near = np.maximum(depth_px(~inner), depth_px(~outer)) <= _TOUCH_UM / grid.pixel_um
+    reach = _TOUCH_UM / grid.pixel_um
+    near = dilate(inner, reach) & dilate(outer, reach)
     known = near & (share_m + share_c > 0.3)
     field = np.where(known, share_m / np.maximum(share_m + share_c, 1e-6), np.nan)
     corner = np.array([window[0].start, window[1].start], float)

@@ -4,17 +4,17 @@ The rule, on background-subtracted planes:
 
 1. Cysts, folds, debris, strands and the capsule are set apart.
 2. The ratio of the local densities K14 / K8 (Gaussian, ``density_um``) is searched for two populations. If their
-   ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the levels
-   of medulla and cortex, and every pixel's ratio says which mixture of the two it is. A factor common to both
-   keratins, such as a dark tile corner, cancels.
-3. More than ``medulla_cut`` medulla with K14 present is medulla; less, with K8 present, is cortex. Tissue without the
-   keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate.
+   ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the
+   levels of medulla and cortex, and every pixel's ratio says which mixture of the two it is. A factor common to
+   both keratins, such as a dark tile corner, cancels.
+3. More than ``medulla_cut`` medulla with K14 present is medulla; less, with K8 present, is cortex. Tissue without
+   the keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate.
 4. With one population only there is no inner reference: a keratin that is ``single_ratio`` times brighter than the
    other stands alone, and the section is all cortex or all medulla; otherwise it is indeterminate throughout.
 
-Limits: in (4) exposures count, so that a K8-only section whose K14 was exposed far longer is called indeterminate. A
-section of cortex and epithelium-poor tissue only falls under (4) too. Stain that drifts in one keratin by more than a
-factor of two over the section moves the border.
+Limits: in (4) exposures count, so a K8-only section whose K14 was exposed far longer is called indeterminate. A
+section of cortex and epithelium-poor tissue only falls under (4) too. Stain that drifts in one keratin by more than
+a factor of two over the section moves the border.
 """
 
 from __future__ import annotations
