@@ -29,7 +29,8 @@ def likeness(
     """Tell how much an outline stands out in the other stains as it does in CD45.
 
     A thymocyte lies in a hole of the keratin network; an autofluorescent body stands out in all stains, with one
-    outline. The contrast of a stain is (in − out) / (in + out), which a stain's gain does not change.
+    outline. The contrast of a stain is (in − out) / (in + out), which a stain's gain does not change, over the
+    directions in which CD45 is brighter inside.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def likeness(
         Lowest contrast of the other stains over that of CD45: about 1 for autofluorescence, 0 or less for cells; 0
         where there is no other stain.
     share : (N,) float64
-        Share of the directions in which every one of them is brighter inside: the least over the stains.
+        Share of those directions in which another stain is brighter inside too: the least over the stains.
     """
     ratio, share = np.zeros(len(centres)), np.zeros(len(centres))
     if len(planes) > 1 and len(centres):
@@ -76,6 +77,7 @@ def _compare(
     inside, outside, brighter = np.empty(stains), np.empty(stains), np.empty(stains)
     for i in range(len(centres)):
         inside[:], outside[:], brighter[:] = 0, 0, 0
+        falls = 0
         for t in range(RAYS):
             near[:], far[:] = 0, 0
             for s in range(len(parts) + len(beyond)):
@@ -88,6 +90,10 @@ def _compare(
                         near[p] += planes[p, y, x]
                     else:
                         far[p] += planes[p, y, x]
+            # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
+            if near[0] / len(parts) <= far[0] / len(beyond):
+                continue
+            falls += 1
             for p in range(stains):
                 inside[p] += near[p] / len(parts)
                 outside[p] += far[p] / len(beyond)
@@ -99,6 +105,6 @@ def _compare(
                 own = max(contrast, least)
             else:
                 lowest = min(lowest, contrast)
-                fewest = min(fewest, brighter[p] / RAYS)
+                fewest = min(fewest, brighter[p] / max(falls, 1))
         ratio[i] = lowest / own
         share[i] = fewest
