@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.collect import Found, empty, join
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
+from thymusimg.cells.evenness import FLOOR_SD, even_out
 from thymusimg.cells.evidence import is_autofluorescent, score_outlines
 from thymusimg.cells.model import Cells
 from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint
@@ -44,8 +44,6 @@ LEAST_VOTES = 1.8
 """Fewest votes of a seed."""
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
-FLOOR_SD = 2.5
-"""The evened-out signal is linear below this many SDs of the background, square-rooted above."""
 
 LEAST_SEEN = 0.6
 """Part of a cell's outline that must not be covered by others."""
@@ -136,23 +134,6 @@ def detect_cells(
     fraction[~work.analysable] = 0
     table, masks = join(found, work.stains, section.pixel_size_um)
     return Cells(table, masks, fraction, gate)
-
-
-def even_out(plane: FloatPlane, background: float, sd: float) -> FloatPlane:
-    """Return √(1 + max(0, I − background) / (2.5 SD)), in which 1 is background.
-
-    Noise has about the same size everywhere, and bright cells do not outweigh dim ones.
-    """
-    even = np.empty(plane.shape, np.float32)
-    _even_out(plane, np.float32(background), np.float32(1 / (FLOOR_SD * sd)), even)
-    return even
-
-
-@numba.njit(cache=True, nogil=True)
-def _even_out(plane: FloatPlane, background: np.float32, scale: np.float32, even: FloatPlane) -> None:
-    for y in range(plane.shape[0]):
-        for x in range(plane.shape[1]):
-            even[y, x] = np.sqrt(np.float32(1) + max(np.float32(0), plane[y, x] - background) * scale)
 
 
 @dataclass(frozen=True)

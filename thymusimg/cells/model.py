@@ -25,8 +25,8 @@ class Gate:
     threshold : float
         CD45-positive at or above this, in background-subtracted units of the full-resolution image.
     background, background_sd : float
-        Level of CD45-negative tissue (its autofluorescence) and the SD of its pixels, in the units of ``threshold``:
-        the background off the tissue is subtracted, this one is not.
+        Level of CD45-negative tissue (its autofluorescence) and the SD of its pixels, in the units of
+        ``threshold``: the background off the tissue is subtracted, this one is not.
     source : str
         ``"section"`` (own background), ``"controls_sd"`` (negative controls, in units of background SD) or
         ``"controls_absolute"`` (negative controls of the same batch and exposure).

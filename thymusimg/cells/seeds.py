@@ -27,7 +27,7 @@ INNER_WEIGHT = 0.25
 """Weight of the inner edge; it is the only evidence where packed cells share their membranes."""
 EDGE_PER_UM = 0.06
 """Weakest gradient that votes, per µm of the square-rooted signal (see
-:func:`thymusimg.cells.classical.even_out`)."""
+:func:`thymusimg.cells.evenness.even_out`)."""
 SUPPORT_UM = FARTHEST_UM + 4 * SPREAD_UM + APART_UM + 4.0
 """No seed depends on pixels farther away than this, its plane's own blur included."""
 
