@@ -225,3 +225,25 @@ def test_phantoms(tmp_path):
     assert (tmp_path / "study.csv").exists()
     assert (tmp_path / "truth").is_dir()
     plain_refusal(thymusimg("phantom", "cd34", "--out", tmp_path / "b"), "cd34_10wk")
+
+
+def test_negative_controls_set_the_gate_and_say_how_many_cells_are_false(slides, untreated_slide, tmp_path):
+    shutil.copy(untreated_slide, slides / "untreated.ome.tif")
+    rows = [*(f"{row}," for row in four()[:2]), "u1,untreated.ome.tif,mu,untreated,yes"]
+    table = write_table(slides, *rows, name="controls.csv", header="section_id,path,animal,group,negative_control")
+    said = thymusimg("run", table, "--out", tmp_path / "out", "--workers", 1)
+    assert said.status == 0, said.err
+    sections = pd.read_csv(tmp_path / "out" / "tables" / "sections.csv").set_index("section_id")
+    control = sections.loc["u1"]
+    wanted = control["cd45_count"] / control["parenchyma_area_mm2"]
+    assert sections["cd45_false_cells_per_mm2"].tolist() == pytest.approx([wanted] * 3)
+    assert wanted < sections.loc["s1", "cd45_density_per_mm2"] / 10
+    quality = pd.read_csv(tmp_path / "out" / "tables" / "quality.csv")
+    assert (quality["check"] == "false_cells").sum() == 3
+    assert "negative_control" in str(pd.read_json(tmp_path / "out" / "run.json", typ="series")["study"])
+
+
+def test_without_controls_false_cells_are_undefined(finished):
+    row = pd.read_csv(finished / "tables" / "sections.csv").iloc[0]
+    assert np.isnan(row["cd45_false_cells_per_mm2"])
+    assert "negative_control" in row["cd45_false_cells_per_mm2_reason"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from thymusimg.batch.false_cells import COLUMN, false_density, quality_rows
 from thymusimg.measurements.columns import REASON, check_columns, columns, dictionary
 from thymusimg.section.store import Bundle
 from thymusimg.study.compare import compare_groups
@@ -32,12 +33,12 @@ def write_tables(
         If a table cannot be written.
     """
     bundles = [Bundle.open(folder.bundle(name)) for name in section_ids]
-    sections = sections_table(bundles)
+    sections, found = _with_false_cells(sections_table(bundles), bundles)
     _write(folder, "failures", framed("failures", failures))
     _write(folder, "sections", sections)
-    stacked: tuple[Table, ...] = ("compartments", "quality", "cells")
-    for table in stacked:
-        _write(folder, table, _stacked(table, bundles))
+    _write(folder, "compartments", _stacked("compartments", bundles))
+    _write(folder, "quality", _stacked("quality", bundles, quality_rows(bundles, found)))
+    _write(folder, "cells", _stacked("cells", bundles))
     folder.write_table("dictionary", dictionary())
     write_study_tables(folder, sections, study)
 
@@ -52,6 +53,17 @@ def write_study_tables(folder: RunFolder, sections: pd.DataFrame, study: StudySe
 def _write(folder: RunFolder, table: Table, frame: pd.DataFrame) -> None:
     check_columns(table, frame)  # nothing leaves without a unit and a definition
     folder.write_table(table, frame, csv=table != "cells")
+
+
+def _with_false_cells(
+    sections: pd.DataFrame, bundles: Sequence[Bundle]
+) -> tuple[pd.DataFrame, dict[str, tuple[float, str]]]:
+    measured = {b.attributes["section"]["section_id"]: b.attributes["section"] for b in bundles}
+    found = {name: false_density(b, measured) for name, b in zip(measured, bundles, strict=True)}
+    sections[COLUMN] = [density for density, _ in found.values()]
+    if any(why for _, why in found.values()):
+        sections[COLUMN + REASON] = [why for _, why in found.values()]
+    return sections, found
 
 
 def sections_table(bundles: Iterable[Bundle]) -> pd.DataFrame:
@@ -79,7 +91,7 @@ def framed(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(ordered)
 
 
-def _stacked(table: Table, bundles: Iterable[Bundle]) -> pd.DataFrame:
+def _stacked(table: Table, bundles: Iterable[Bundle], more: Sequence[dict[str, Any]] = ()) -> pd.DataFrame:
     parts = []
     for bundle in bundles:
         if table in bundle.attributes["tables"]:
@@ -87,6 +99,8 @@ def _stacked(table: Table, bundles: Iterable[Bundle]) -> pd.DataFrame:
             if "section_id" not in part:
                 part.insert(0, "section_id", bundle.attributes["section"]["section_id"])
             parts.append(part)
+    if more:
+        parts.append(pd.DataFrame(more))
     if not parts:
         return framed(table, [])
     present = {name for part in parts for name in part.columns}

@@ -36,6 +36,7 @@ Values = npt.NDArray[np.float64]
 NO_PARENCHYMA = "no parenchyma (cortex, medulla or indeterminate) was found"
 NO_CORTEX = "no cortex was found"
 NO_MEDULLA = "no medulla was found"
+NO_CONTROLS = "no section is marked negative_control"
 NO_CELLS = "no human CD45+ cell was found in the parenchyma"
 
 
@@ -282,6 +283,8 @@ def _cells(row: Row, work: _Work, cells: Cells) -> None:
         why = work.compartments.reasons.get("junction", "the distance is undefined") if inside.any() else NO_CELLS
         row.put(column[name], float(np.median(known)) if known.size else math.nan, why)
     _spread(row, work, cells, places.y[inside], places.x[inside])
+    # known only when the whole study is: the batch fills it in
+    row.put("cd45_false_cells_per_mm2", cells.gate.false_cells_per_mm2, cells.gate.false_reason or NO_CONTROLS)
 
 
 def _spread(row: Row, work: _Work, cells: Cells, y: Values, x: Values) -> None:

@@ -363,6 +363,13 @@ _CELLS = (
         interval="true or false",
         dtype="bool",
     ),
+    _column(
+        "cd45_false_cells_per_mm2",
+        "1/mm²",
+        "Cells per mm² of parenchyma that the same gate finds in the negative controls; densities of that order "
+        "mean nothing",
+        "SCIENCE 4",
+    ),
 )
 
 SECTION_COLUMNS: tuple[Column, ...] = (*_SUBJECT, *_AREAS, *_ISLETS, *_JUNCTION, *_STAINS, *_CORTEX, *_CELLS)

@@ -209,14 +209,8 @@ def _gate_words(gate: Mapping[str, Any]) -> Iterable[str]:
             f"CD45 gate at {number(threshold)}, with the tissue's background at {number(background)} "
             f"(SD {number(spread)}); from {source}."
         )
-        false = gate.get("false_cells_per_mm2")
-        known = isinstance(false, int | float) and math.isfinite(false)
-        reason = gate.get("false_reason") or "not recorded"
-        yield (
-            f"False cells in the controls at this gate: {number(float(false))} per mm²."
-            if known and false is not None
-            else f"False cells at this gate are not known: {reason}."
-        )
+        if not gate.get("controls"):  # with controls, the quality table says how many
+            yield f"False cells at this gate are not known: {gate.get('false_reason') or 'not recorded'}."
     yield from _sentences(gate.get("notes"))
 
 
