@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from thymusimg.errors import CancelledError, PixelValueError, UnreadableError
+from thymusimg.section import survey_cache
 from thymusimg.section.coarse import block_mean, tile_statistics
 from thymusimg.section.model import Grid, Section, Subject
 from thymusimg.section.readers import open_image
@@ -201,12 +202,16 @@ def test_one_pixel_is_surveyed(tmp_path: Path) -> None:
 def test_the_cache_spares_the_second_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.tif", DATA)
     cache = tmp_path / "cache"
+    survey_section(section_of(path), cache=cache)
+    assert not cache.exists()  # a small slide is streamed again
+    monkeypatch.setattr(survey_cache, "KEPT_FROM_PX", DATA[0].size)
     first = survey_section(section_of(path), cache=cache)
     assert len(list(cache.iterdir())) == 2
     section = section_of(path)
     monkeypatch.setattr(type(section.image), "read", lambda *a: pytest.fail("the file was read again"))
     same(first, survey_section(section, cache=cache))
     monkeypatch.undo()
+    monkeypatch.setattr(survey_cache, "KEPT_FROM_PX", DATA[0].size)
     for file in cache.iterdir():
         file.write_bytes(file.read_bytes()[:50])  # an interrupted copy
     same(first, survey_section(section_of(path), cache=cache))

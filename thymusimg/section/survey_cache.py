@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+import imagecodecs
 import numpy as np
 
 from thymusimg.errors import OutputError
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 
     from thymusimg.section.model import FloatPlane, Section
 
-VERSION = 1
-"""Raised whenever a survey's numbers change."""
+VERSION = 2
+"""Raised whenever a survey's numbers, or the way they are kept, change."""
+
+KEPT_FROM_PX = 100_000_000
+"""Smaller slides are streamed again: that takes a second or two, and a study's folder stays small."""
 
 
 class Surveyed(NamedTuple):
@@ -32,7 +37,7 @@ class Surveyed(NamedTuple):
 def place(cache: Path | None, section: Section, role: str) -> Path | None:
     """Return where a channel's share is kept; None where nothing is kept."""
     identity = getattr(section.image, "identity", "")
-    if cache is None or not identity:
+    if cache is None or not identity or prod(section.shape) < KEPT_FROM_PX:
         return None
     text = f"{VERSION}|{identity}|{section.roles[role]}|{section.grid.factor}|{section.image.max_value}"
     return cache / f"survey-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
@@ -44,10 +49,10 @@ def load(file: Path | None, section: Section) -> Surveyed | None:
         return None
     try:
         with file.open("rb") as handle, np.load(handle, allow_pickle=False) as kept:
-            surveyed = Surveyed(kept["plane"], kept["tiles"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            values = np.frombuffer(imagecodecs.blosc_decode(kept["plane"].tobytes()), np.float32)
+            return Surveyed(values.reshape(section.grid.shape).copy(), kept["tiles"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, imagecodecs.BloscError):
         return None  # an interrupted copy is streamed anew
-    return surveyed if surveyed.plane.shape == section.grid.shape else None
 
 
 def save(file: Path | None, surveyed: Surveyed) -> None:
@@ -60,11 +65,19 @@ def save(file: Path | None, surveyed: Surveyed) -> None:
     """
     if file is None:
         return
+    packed = imagecodecs.blosc_encode(
+        np.ascontiguousarray(surveyed.plane),
+        level=1,
+        compressor="zstd",
+        shuffle="bitshuffle",
+        typesize=4,
+        numthreads=1,
+    )
     part = file.with_suffix(f".{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as handle:
-            np.savez(handle, plane=surveyed.plane, tiles=surveyed.tiles)
+            np.savez(handle, plane=np.frombuffer(packed, np.uint8), tiles=surveyed.tiles)
         part.replace(file)
     except OSError as error:
         part.unlink(missing_ok=True)
