@@ -33,7 +33,7 @@ def check_format(evidence: Evidence) -> Check:
     faults = []
     if image.semi_quantitative:
         faults.append(
-            "a display export (RGB), whose brightness was scaled for the eye: intensities are not comparable"
+            "a display export (RGB) and semi-quantitative: its brightness was scaled for the eye, intensities are not comparable"
         )
     if image.lossy:
         faults.append(f"lossy compression ({image.lossy}) changes fine detail and low intensities")
