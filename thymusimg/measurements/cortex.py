@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from thymusimg.measurements.opening import STEPS, opened_area
 from thymusimg.measurements.smoothing import bounding_box, depth_px, distance_px, smooth_to
 
 if TYPE_CHECKING:
     from thymusimg.section.model import Mask
 
-STEPS = 4
-"""Radii are tried in steps of this part of a pixel."""
 COARSE_PIXELS = 100_000
 HALF_PIXEL = 0.25
 """Depth runs to the centre of the first pixel outside: half a pixel too far where the strip's middle line lies on a
@@ -70,7 +69,7 @@ def _median_radius(solid: Mask) -> float:
     depth, half = depth_px(solid), np.count_nonzero(solid) / 2
 
     def keeps_half(step: int) -> bool:
-        return bool(_opened_area(depth, step / STEPS) >= half)
+        return bool(opened_area(depth, step) >= half)
 
     # the opening by one pixel keeps everything, that by more than the largest disc nothing
     low, high = STEPS, math.floor(float(depth.max()) * STEPS) + 1
@@ -91,12 +90,6 @@ def _median_radius(solid: Mask) -> float:
             stride = max(1, stride // 2)
         step = min(max(step, low + 1), high - 1)
     return low / STEPS
-
-
-def _opened_area(depth: npt.NDArray[np.float32], radius_px: float) -> int:
-    centres = depth >= radius_px
-    # pixels are covered up to, and not at, the first pixel outside
-    return int(np.count_nonzero(distance_px(centres) < radius_px))
 
 
 def _fill_small(mask: Mask, area_px: float) -> Mask:
