@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cc3d
-import cv2
-import edt
 import numpy as np
 import numpy.typing as npt
 
+from thymusimg.compartments.distance import distance_px, within
+
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
-
-
-_SMALL_PX = 5.0  # up to this radius, a kernel is faster than a distance transform; the result is the same
 
 
 def depth_px(mask: Mask) -> FloatPlane:
@@ -22,10 +19,8 @@ def depth_px(mask: Mask) -> FloatPlane:
 
     A mask without any pixel off it is infinitely deep.
     """
-    if mask.all():
-        return np.full(mask.shape, np.inf, np.float32)
     # not OpenCV's: its last bit depends on the number of threads
-    return np.asarray(edt.edt(mask), np.float32)
+    return distance_px(mask)
 
 
 def dilate(mask: Mask, radius_px: float) -> Mask:
@@ -39,20 +34,13 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
         slice(max(0, int(cols[0]) - reach), int(cols[-1]) + reach + 1),
     )
     out = np.zeros_like(mask)
-    part = np.ascontiguousarray(mask[window])
-    if radius_px <= _SMALL_PX:
-        out[window] = cv2.dilate(part.view(np.uint8), disc(radius_px)) > 0
-    else:
-        out[window] = depth_px(~part) <= radius_px
+    out[window] = within(mask[window], radius_px)
     return out
 
 
 def erode(mask: Mask, radius_px: float) -> Mask:
     """Return the pixels of ``mask`` farther than ``radius_px`` from anything else."""
-    if radius_px <= _SMALL_PX:
-        out: Mask = cv2.erode(np.ascontiguousarray(mask).view(np.uint8), disc(radius_px)) > 0
-        return out
-    return depth_px(mask) > radius_px
+    return ~dilate(~mask, radius_px)
 
 
 def disc(radius_px: float) -> npt.NDArray[np.uint8]:
