@@ -7,6 +7,7 @@ import json
 import platform
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +58,16 @@ def result_key(inputs: Iterable[str], request: dict[str, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of thymusimg, Python, the platform and the libraries that compute."""
-    found = {"thymusimg": __version__, "python": platform.python_version(), "platform": sys.platform}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a library that another build of the same package stands in for
-            found[name] = "not recorded"
-    return found
+    own = {"thymusimg": __version__, "python": platform.python_version(), "platform": sys.platform}
+    return own | {name: _version_of(name) for name in _LIBRARIES}
+
+
+@lru_cache
+def _version_of(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # a library that another build of the same package stands in for
+        return "not recorded"
 
 
 def now() -> str:

@@ -68,14 +68,10 @@ def _limits(result: SectionResult) -> dict[str, tuple[float, float]]:
 
 
 def _junction(result: SectionResult) -> pd.DataFrame:
-    pieces = [
-        pd.DataFrame({"piece": i, "y_um": line[:, 0], "x_um": line[:, 1]})
-        for i, line in enumerate(result.compartments.junction_um)
-    ]
-    empty = pd.DataFrame(
-        {"piece": pd.Series(dtype="int64"), "y_um": pd.Series(dtype=float), "x_um": pd.Series(dtype=float)}
-    )
-    return pd.concat(pieces, ignore_index=True) if pieces else empty
+    lines = result.compartments.junction_um
+    points = np.concatenate([np.zeros((0, 2)), *lines])
+    piece = np.repeat(np.arange(len(lines), dtype=np.int64), [len(line) for line in lines])
+    return pd.DataFrame({"piece": piece, "y_um": points[:, 0], "x_um": points[:, 1]})
 
 
 def _attributes(result: SectionResult, key: str, inputs: Mapping[str, str]) -> dict[str, Any]:

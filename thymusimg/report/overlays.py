@@ -113,7 +113,7 @@ def draw_composite(
         ``view.shape`` pixels and a footer with scale bar and legend below.
     """
     limits = limits or display_limits(planes)
-    picture = np.zeros((*view.shape, 3), np.float32)
+    colours = np.zeros((3, *view.shape), np.float32)
     legend = []
     for role, colour in STAIN_COLOURS.items():
         if role not in planes:
@@ -121,9 +121,11 @@ def draw_composite(
         low, high = limits[role]
         shown = view.show(planes[role]).astype(np.float32)
         level = np.clip(np.nan_to_num((shown - low) / (high - low)), 0, 1)
-        picture += level[..., None] * np.array(colour, np.float32)
+        for plane, share in zip(colours, colour, strict=True):
+            plane += level * np.float32(share)
         legend.append((_marker(role, markers), colour))
-    return with_footer(np.clip(np.rint(picture), 0, 255).astype(np.uint8), view.pixel_um, legend)
+    picture = cv2.merge([cv2.convertScaleAbs(plane) for plane in colours])  # rounds, and ends at 255
+    return with_footer(np.asarray(picture, np.uint8), view.pixel_um, legend)
 
 
 def draw_compartments(composite: RGB, view: View, compartments: Compartments, cells: Cells | None = None) -> RGB:
@@ -199,9 +201,8 @@ def _marker(role: str, markers: Mapping[str, str] | None) -> str:
 
 
 def _paled(composite: RGB) -> RGB:
-    grey = cv2.cvtColor(composite, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-    paled: RGB = np.rint(0.55 * (0.25 * composite + 0.75 * grey)).astype(np.uint8)
-    return paled
+    grey = cv2.cvtColor(cv2.cvtColor(composite, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(composite, 0.55 * 0.25, grey, 0.55 * 0.75, 0), np.uint8)
 
 
 def _tint(picture: RGB, shown: npt.NDArray[np.generic], present: list[Compartment]) -> None:

@@ -66,7 +66,7 @@ def save(file: Path | None, surveyed: Surveyed) -> None:
     if file is None:
         return
     packed = imagecodecs.blosc_encode(
-        np.ascontiguousarray(surveyed.plane),
+        surveyed.plane.tobytes(),
         level=1,
         compressor="zstd",
         shuffle="bitshuffle",
