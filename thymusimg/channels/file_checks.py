@@ -33,7 +33,7 @@ def check_format(evidence: Evidence) -> Check:
     faults = []
     if image.semi_quantitative:
         faults.append(
-            "a display export (RGB), semi-quantitative: brightness was scaled for the eye, so intensities do not compare"
+            "a display export (RGB), semi-quantitative: brightness was scaled for the eye and does not compare"
         )
     if image.lossy:
         faults.append(f"lossy compression ({image.lossy}) changes fine detail and low intensities")
