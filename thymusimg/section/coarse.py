@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
+import numba
 import numpy as np
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ LAPLACIAN_NOISE = 20**0.5
 MAD_TO_SD = 1.4826
 
 
-def block_mean(pixels: npt.NDArray[Any], factor: int, plain: npt.NDArray[Any] | None = None) -> FloatPlane:
+def block_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
     """Average blocks of ``factor × factor`` pixels, anchored at the first pixel.
 
     Parameters
@@ -27,8 +27,6 @@ def block_mean(pixels: npt.NDArray[Any], factor: int, plain: npt.NDArray[Any] | 
         Integers or floats.
     factor : int
         Side of a block in pixels.
-    plain : (Y, X) array, optional
-        The pixels as :func:`plain_floats` gives them, to spare a second conversion.
 
     Returns
     -------
@@ -47,39 +45,29 @@ def block_mean(pixels: npt.NDArray[Any], factor: int, plain: npt.NDArray[Any] | 
     """
     if factor == 1:
         return pixels.astype(np.float32)
-    if not _fits_float32(pixels.dtype, factor):
-        return _slow_mean(pixels, factor)
-    height, width = (side // factor for side in pixels.shape)
-    out = np.empty((-(-pixels.shape[0] // factor), -(-pixels.shape[1] // factor)), dtype=np.float32)
-    y, x = height * factor, width * factor
-    if height and width:
-        whole = pixels[:y, :x].astype(np.float32) if plain is None else plain[:y, :x]
-        out[:height, :width] = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
-    if y < pixels.shape[0]:
-        out[height:] = _slow_mean(pixels[y:], factor)
-    if x < pixels.shape[1] and height:
-        out[:height, width:] = _slow_mean(pixels[:y, x:], factor)
-    return out
-
-
-def plain_floats(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the pixels as float32, or as float64 where that is what holds them exactly."""
-    small = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2
-    return pixels.astype(np.float32 if small or pixels.dtype == np.float32 else np.float64, copy=False)
-
-
-def _fits_float32(dtype: np.dtype[Any], factor: int) -> bool:
-    """Tell whether every block sum is a whole number that float32 holds: then no order of summing matters."""
-    power_of_two = factor & (factor - 1) == 0
-    return dtype.kind in "ui" and power_of_two and factor**2 * 2.0 ** (8 * dtype.itemsize) <= 2.0**24
-
-
-def _slow_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
-    kind = np.int64 if pixels.dtype.kind == "i" else np.uint64 if pixels.dtype.kind == "u" else np.float64
-    total = _sum_rows(np.ascontiguousarray(_sum_rows(pixels, factor, kind).T), factor, kind).T
+    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:
+        total = _sum_blocks(np.ascontiguousarray(pixels), factor)
+    else:
+        kind = np.int64 if pixels.dtype.kind == "i" else np.uint64 if pixels.dtype.kind == "u" else np.float64
+        total = _sum_rows(np.ascontiguousarray(_sum_rows(pixels, factor, kind).T), factor, kind).T
     rows, columns = (_block_sizes(side, factor) for side in pixels.shape)
     mean: FloatPlane = (total / np.outer(rows, columns)).astype(np.float32)
     return mean
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_blocks(pixels: npt.NDArray[Any], factor: int) -> npt.NDArray[np.int64]:
+    height, width = pixels.shape
+    out = np.zeros((-(-height // factor), -(-width // factor)), np.int64)
+    column = np.empty(width, np.int64)
+    for block in range(out.shape[0]):
+        column[:] = 0
+        for y in range(block * factor, min((block + 1) * factor, height)):
+            for x in range(width):
+                column[x] += pixels[y, x]
+        for x in range(width):
+            out[block, x // factor] += column[x]
+    return out
 
 
 def _sum_rows(pixels: npt.NDArray[Any], factor: int, kind: type[np.generic]) -> npt.NDArray[Any]:
@@ -122,23 +110,61 @@ def tile_statistics(pixels: npt.NDArray[Any], max_value: float) -> TileStatistic
         ``laplacian_variance`` and ``noise_sd`` (1.4826 · median |L| / √20, from every 5th row and 7th column) use
         the inner pixels only and are NaN for tiles under 3 px a side.
     """
-    plain = plain_floats(pixels)
-    mean, sd = _moments(plain)
-    maximum = float(plain.max())
-    saturated = float(np.count_nonzero(plain >= max_value)) / plain.size if maximum >= max_value else 0.0
+    half = pixels.dtype == np.float16
+    pixels = np.ascontiguousarray(pixels, np.float32 if half else pixels.dtype)
+    total, square, bend, bend_square = _moments(pixels)
+    mean, sd = _mean_and_sd(total, square, pixels.size)
+    maximum = float(pixels.max())
+    saturated = float(np.count_nonzero(pixels >= max_value)) / pixels.size if maximum >= max_value else 0.0
     sharpness, noise = np.nan, np.nan
-    if min(plain.shape) >= 3:
-        depth = cv2.CV_64F if plain.dtype == np.float64 else cv2.CV_32F
-        laplacian = cv2.Laplacian(plain, depth, ksize=1)[1:-1, 1:-1]
-        sharpness = _moments(laplacian)[1] ** 2
-        # Steps of 5 and 7 visit every phase of JPEG's 8 × 8 blocks.
-        noise = MAD_TO_SD * float(np.median(np.abs(laplacian[::5, ::7]))) / LAPLACIAN_NOISE
+    height, width = pixels.shape
+    if min(height, width) >= 3:
+        sharpness = _mean_and_sd(bend, bend_square, (height - 2) * (width - 2))[1] ** 2
+        noise = MAD_TO_SD * _median(np.abs(_sampled_laplacian(pixels))) / LAPLACIAN_NOISE
     return TileStatistics(mean, sd, maximum, saturated, sharpness, noise)
 
 
-def _moments(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """Return mean and SD; sums and squares are ten times as fast as OpenCV's meanStdDev."""
-    mean = cv2.sumElems(values)[0] / values.size
-    variance = cv2.norm(values, cv2.NORM_L2SQR) / values.size - mean**2
+# Sums may be taken in any order: those of 8 and 16 bits are whole numbers that float64 holds.
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _moments(pixels: npt.NDArray[Any]) -> tuple[float, float, float, float]:
+    """Return the sums and the sums of squares of the pixels and of their Laplacian, in one pass."""
+    height, width = pixels.shape
+    total = square = bend = bend_square = 0.0
+    for y in range(height):
+        for x in range(width):
+            value = np.float64(pixels[y, x])
+            total += value
+            square += value * value
+        if 0 < y < height - 1:
+            for x in range(1, width - 1):
+                around = np.float64(pixels[y - 1, x]) + np.float64(pixels[y + 1, x])
+                around += np.float64(pixels[y, x - 1]) + np.float64(pixels[y, x + 1])
+                laplacian = around - 4.0 * np.float64(pixels[y, x])
+                bend += laplacian
+                bend_square += laplacian * laplacian
+    return total, square, bend, bend_square
+
+
+def _sampled_laplacian(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the Laplacian of every 5th row and 7th column, which visit every phase of JPEG's 8 × 8 blocks."""
+    height, width = pixels.shape
+
+    def shifted(dy: int, dx: int) -> npt.NDArray[np.float64]:
+        part = pixels[1 + dy : height - 1 + dy : 5, 1 + dx : width - 1 + dx : 7]
+        return part.astype(np.float64)
+
+    return shifted(-1, 0) + shifted(1, 0) + shifted(0, -1) + shifted(0, 1) - 4 * shifted(0, 0)
+
+
+def _median(values: npt.NDArray[np.float64]) -> float:
+    """Return the median; NumPy's looks for NaN first, which takes longer than the median."""
+    half = values.size // 2
+    ordered = np.partition(values, half, axis=None)
+    return float(ordered[half] if values.size % 2 else (ordered[:half].max() + ordered[half]) / 2)
+
+
+def _mean_and_sd(total: float, square: float, count: int) -> tuple[float, float]:
+    mean = total / count
+    variance = square / count - mean**2
     # Rounding of the two sums leaves a constant tile a variance of about 1e-15 of its square.
-    return float(mean), float(np.sqrt(variance)) if variance > 1e-12 * mean**2 else 0.0
+    return mean, float(np.sqrt(variance)) if variance > 1e-12 * mean**2 else 0.0

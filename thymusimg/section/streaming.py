@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.errors import PixelValueError
-from thymusimg.section.coarse import block_mean, plain_floats, tile_statistics
+from thymusimg.section.coarse import block_mean, tile_statistics
 from thymusimg.section.model import Window
 from thymusimg.section.survey_cache import Surveyed
 from thymusimg.section.tiles import map_tiles, tile_grid
@@ -55,10 +55,8 @@ def stream_full(section: Section, roles: Sequence[str], threads: int, progress: 
         rows: dict[str, list[tuple[float, ...]]] = {}
         for role in roles:
             pixels = section.read(role, window)
-            _check_finite(section, role, pixels, window)
-            plain = plain_floats(pixels)
-            planes[role][_coarse_slices(window, factor)] = block_mean(pixels, factor, plain)
-            rows[role] = _statistics(plain, window, max_value)
+            planes[role][_coarse_slices(window, factor)] = _finite_mean(section, role, pixels, factor, window)
+            rows[role] = _statistics(pixels, window, max_value)
         return rows
 
     windows = [tile.core for tile in tile_grid(section.shape, _window_size(section, 0, factor))]
