@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -247,3 +249,44 @@ def test_without_controls_false_cells_are_undefined(finished):
     row = pd.read_csv(finished / "tables" / "sections.csv").iloc[0]
     assert np.isnan(row["cd45_false_cells_per_mm2"])
     assert "negative_control" in row["cd45_false_cells_per_mm2_reason"]
+
+
+def test_what_a_killed_run_left_is_swept_away(slides, finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / "sections" / "s2.zarr").rename(out / "sections" / ".s2.zarr.partial-999")
+    said = thymusimg("run", slides / "study.toml", "--out", out, "--workers", 1)
+    assert said.status == 0
+    assert said.err.count("reused") == 3
+    assert sorted(p.name for p in (out / "sections").iterdir()) == [f"s{i}.zarr" for i in range(4)]
+    assert csvs(out) == csvs(finished)
+
+
+def test_interrupted_run_keeps_what_is_done_and_goes_on(slides, finished, tmp_path):
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "thymusimg",
+        "run",
+        str(slides / "study.toml"),
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "s1: measured" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert "Stopped" in rest
+    done = pd.read_csv(out / "tables" / "sections.csv")["section_id"].tolist()
+    assert done[:2] == ["s0", "s1"]
+    assert len(done) < 4
+    said = thymusimg("run", slides / "study.toml", "--out", out, "--workers", 1)
+    assert said.err.count("reused") == len(done)
+    assert csvs(out) == csvs(finished)

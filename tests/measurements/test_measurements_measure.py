@@ -93,7 +93,9 @@ def cells_of(case: Case, compartments: Compartments) -> Cells:
             "depth_from_capsule_um": compartments.depth_from_capsule_um[at],
         }
     )
-    return Cells(table, NO_MASKS, case.positive.astype(np.float32), Gate(1.0, 0.0, 1.0, "controls_sd", ("c1",), 0.5))
+    return Cells(
+        table, NO_MASKS, case.positive.astype(np.float32), Gate(1.0, 0.0, 1.0, "controls_sd", ("c1",), 0.5)
+    )
 
 
 def measure(case: Case, *, with_cells: bool = True, without: str = "", **given: Any) -> Measured:

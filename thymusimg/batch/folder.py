@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,14 @@ class RunFolder:
                 raise OutputError(
                     f"{self.path}: another run is writing here. Wait for it, or choose another folder with --out."
                 ) from None
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left half-written; nobody else writes while the folder is held."""
+        for pattern in (".*.partial*", ".*.old-*"):
+            for rest in (self.path / "sections").glob(pattern):
+                shutil.rmtree(rest, ignore_errors=True)
 
     def write_table(self, name: str, table: pd.DataFrame, *, csv: bool = True) -> None:
         """Write a table as CSV (UTF-8) and Parquet; undefined values are empty.
