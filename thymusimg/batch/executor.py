@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -65,19 +66,16 @@ def executor(workers: int, scheduler: str = "", threads: int = 1) -> Iterator[Ex
         yield Serial()
         return
     with _quiet_client(workers, scheduler, threads) as client:
-        client.run(limit_threads, threads)
+        client.run(_prepare_worker, threads)
         yield Distributed(client)
 
 
 @contextmanager
 def _quiet_client(workers: int, scheduler: str, threads: int) -> Iterator[Any]:
-    import logging
-
     import dask
     import distributed
 
-    # a worker's death is told in failures.csv; Dask's own log would bury it
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _hush()
     with dask.config.set(_patience()):
         if scheduler:
             with _client(distributed, scheduler) as client:
@@ -90,6 +88,16 @@ def _quiet_client(workers: int, scheduler: str, threads: int) -> Iterator[Any]:
             _client(distributed, cluster) as client,
         ):
             yield client
+
+
+def _prepare_worker(threads: int) -> None:
+    _hush()
+    limit_threads(threads)
+
+
+def _hush() -> None:
+    """Silence Dask's own log: what happens to a worker is told in ``failures.csv``, and the log would bury it."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 def _patience() -> dict[str, Any]:
