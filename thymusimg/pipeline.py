@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,6 +74,16 @@ class Prepared:
     planes: Mapping[str, FloatPlane]
     quality: pd.DataFrame
     compartments: Compartments
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A prepared section and its cells; ``cells_reason`` says why there are none to speak of."""
+
+    prepared: Prepared
+    cells: Cells | None
+    cells_reason: str
     seconds: Mapping[str, float]
 
 
@@ -190,34 +201,53 @@ def prepare_section(
     with clock.stage("correction"):
         correction = estimate_correction(survey, tissue.mask, tissue.background, settings.correction)
         planes = correction.apply_coarse(survey.planes)
+    with ThreadPoolExecutor(1, "quality") as beside:  # the compartments leave a core free
+        checks = beside.submit(_check_quality, section, survey, tissue, correction, settings, clock)
+        with clock.stage("compartments"):
+            progress("compartments", 0.0)
+            segment = COMPARTMENT_METHODS[settings.compartments.method]
+            compartments = segment(planes, tissue, survey.grid, settings.compartments)
+        quality = checks.result()
+    return Prepared(section, settings, survey, tissue, correction, planes, quality, compartments, clock.seconds)
+
+
+def _check_quality(
+    section: Section, survey: Survey, tissue: Tissue, correction: Correction, settings: Settings, clock: Clock
+) -> pd.DataFrame:
     with clock.stage("quality"):
-        progress("quality", 0.0)
-        quality = assess_quality(section, survey, tissue.mask, correction, settings.quality)
-    with clock.stage("compartments"):
-        progress("compartments", 0.0)
-        segment = COMPARTMENT_METHODS[settings.compartments.method]
-        compartments = segment(planes, tissue, survey.grid, settings.compartments)
-    return Prepared(
-        section, settings, survey, tissue, correction, planes, quality, compartments, clock.seconds
-    )
+        return assess_quality(section, survey, tissue.mask, correction, settings.quality)
 
 
 def finish_section(
     prepared: Prepared, *, controls: Sequence[ControlEvidence] = (), progress: Progress = silent
 ) -> SectionResult:
     """Find, gate and place the cells of a prepared section, and measure it."""
+    return measure_counted(count_cells(prepared, controls=controls, progress=progress), progress=progress)
+
+
+def count_cells(
+    prepared: Prepared, *, controls: Sequence[ControlEvidence] = (), progress: Progress = silent
+) -> Counted:
+    """Find, gate and place the cells of a prepared section."""
     clock = Clock(dict(prepared.seconds))
-    section, settings = prepared.section, prepared.settings
     with clock.stage("cells"):
         try:
             cells, reason = _find_cells(prepared, controls, progress), ""
         except CellsError as error:
             cells, reason = None, str(error)
+    return Counted(prepared, cells, reason, clock.seconds)
+
+
+def measure_counted(counted: Counted, *, progress: Progress = silent) -> SectionResult:
+    """Measure a section whose compartments and cells are known."""
+    clock = Clock(dict(counted.seconds))
+    prepared, cells, reason = counted.prepared, counted.cells, counted.cells_reason
     with clock.stage("measurements"):
         progress("measurements", 0.0)
         measured = measure_section(
-            section, prepared.compartments, prepared.planes, cells, settings.measurements, cells_reason=reason
-        )
+            prepared.section, prepared.compartments, prepared.planes, cells, prepared.settings.measurements,
+            cells_reason=reason,
+        )  # fmt: skip
     return SectionResult(prepared, cells, reason, measured, clock.seconds)
 
 

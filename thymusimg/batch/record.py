@@ -16,14 +16,25 @@ from thymusimg.section.store import BundleContent, LabelImage, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from thymusimg.pipeline import SectionResult
+    from thymusimg.pipeline import Counted, SectionResult
 
 
-def bundle_content(result: SectionResult, *, key: str, inputs: Mapping[str, str]) -> BundleContent:
+def draw_pictures(counted: Counted) -> dict[str, bytes]:
+    """Draw what the report shows of a section, as JPEG files by name."""
+    prepared = counted.prepared
+    pictures = draw_section(prepared.section, prepared.planes, prepared.compartments, counted.cells)
+    return {f"{name}.jpg": to_jpeg(picture) for name, picture in pictures.items()}
+
+
+def bundle_content(
+    result: SectionResult, pictures: Mapping[str, bytes], *, key: str, inputs: Mapping[str, str]
+) -> BundleContent:
     """Return everything of a result that its bundle keeps.
 
     Parameters
     ----------
+    pictures : mapping of str to bytes
+        From :func:`draw_pictures`.
     key : str
         Hash under which the result may be reused.
     inputs : mapping of str to str
@@ -46,7 +57,6 @@ def bundle_content(result: SectionResult, *, key: str, inputs: Mapping[str, str]
         labels["cells"] = LabelImage(section.shape, "uint32", section.pixel_size_um, 0.0, result.cells.masks.paint)
         tables["cells"] = result.cells.table
         tables["profile"] = profile_by_distance(compartments, result.cells)
-    pictures = draw_section(section, result.prepared.planes, compartments, result.cells)
     return BundleContent(
         grid=grid,
         planes=result.prepared.planes,
@@ -54,7 +64,7 @@ def bundle_content(result: SectionResult, *, key: str, inputs: Mapping[str, str]
         limits=_limits(result),
         labels=labels,
         tables=tables,
-        pictures={f"{name}.jpg": to_jpeg(picture) for name, picture in pictures.items()},
+        pictures=pictures,
         attributes=_attributes(result, key, inputs),
     )
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.batch.folder import RunFolder, writing
-from thymusimg.batch.record import bundle_content
+from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.cells.gate import ControlEvidence
 from thymusimg.channels.open import open_section
 from thymusimg.errors import CancelledError, SectionError, ThymusimgError, UnreadableError
-from thymusimg.pipeline import control_evidence, finish_section, prepare_section
+from thymusimg.pipeline import control_evidence, count_cells, measure_counted, prepare_section
 from thymusimg.progress import Progress, silent
 from thymusimg.provenance import result_key, sha256_of
 from thymusimg.section.store import Bundle, write_bundle
@@ -89,10 +89,13 @@ def _analyse(job: Job, progress: Progress) -> Outcome:
             if known and not job.restart and known == _key(job, section, hashing.result()):
                 return Outcome(job.row.section_id, "reused", hashing.result())
             prepared = prepare_section(section, job.settings, progress=progress, cache=folder.cache)
-            result = finish_section(prepared, controls=job.controls, progress=progress)
+            counted = count_cells(prepared, controls=job.controls, progress=progress)
+            drawing = pool.submit(draw_pictures, counted)  # while the numbers are taken
+            result = measure_counted(counted, progress=progress)
             progress("writing", 0.0)
             inputs = hashing.result()
-            content = bundle_content(result, key=_key(job, section, inputs), inputs=inputs)
+            key = _key(job, section, inputs)
+            content = bundle_content(result, drawing.result(), key=key, inputs=inputs)
             write_bundle(path, content, threads=job.settings.compute.threads)
         finally:
             section.image.close()
