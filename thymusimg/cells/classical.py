@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.cells.autofluorescence import likeness
+from thymusimg.cells.company import SUPPORT_UM as COMPANY_UM
+from thymusimg.cells.company import count_company
 from thymusimg.cells.collect import Found, empty, join
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
 from thymusimg.cells.evenness import FLOOR_SD, even_out
@@ -45,6 +47,8 @@ LEAST_VOTES = 1.8
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
 
+OUTLINES_UM = REACH_UM + 2 * LARGEST_UM + COMPANY_UM
+"""A tile's cells depend on outlines no farther away than this."""
 LEAST_SEEN = 0.6
 """Part of a cell's outline that must not be covered by others."""
 STAINS = ("cd45", "k14", "k8")
@@ -70,8 +74,8 @@ class _Scales:
     @property
     def halo_px(self) -> int:
         """Full-resolution pixels around a tile on which its cells depend."""
-        reach_um = REACH_UM + 2 * LARGEST_UM + max(MARGIN_UM + 5 * SMOOTHING_UM, SUPPORT_UM)
-        return math.ceil(reach_um / self.pixel_um) + SLOP_PX * self.block
+        support_um = max(MARGIN_UM + 5 * SMOOTHING_UM, SUPPORT_UM)
+        return math.ceil((OUTLINES_UM + support_um) / self.pixel_um) + SLOP_PX * self.block
 
 
 def detect_cells(
@@ -176,8 +180,7 @@ class _Work:
         positive, where = self._positive(cd45, core, window)
         if not np.any(cd45 >= self.gate.threshold):
             return empty(len(self.stains)), positive, where
-        outlines = self._outlines(cd45, window)
-        scores = score_outlines(outlines, self.least_excess / (FLOOR_SD * self.local_sd))
+        outlines, scores = self._outlines(cd45, window, core)
         good = (scores >= self.settings.minimum_score) & self._on_tissue(outlines.centres, window)
         centres, radii, scores = outlines.centres[good], outlines.radii[good], scores[good]
         px = self.scales.pixel_um
@@ -250,17 +253,33 @@ class _Work:
         shape = (y1 - y0, x1 - x0)
         return count_positive(part, np.float32(self.gate.threshold), factor, shape), (slice(y0, y1), slice(x0, x1))
 
-    def _outlines(self, cd45: FloatPlane, window: Window) -> Outlines:
+    def _outlines(self, cd45: FloatPlane, window: Window, core: Window) -> tuple[Outlines, FloatPlane]:
+        """Return the outlines that the cells of ``core`` depend on, and their scores."""
         scales = self.scales
         padded, top, left = self._padded(cd45, window)
         level = even_out(_binned(padded, scales.bin), self.gate.background, self.local_sd)
         working_um = scales.pixel_um * scales.bin
         fold = scales.block // scales.bin
         smooth = cv2.GaussianBlur(level, (0, 0), SMOOTHING_UM / working_um)
-        places, votes = find_seeds(_binned(smooth, fold), working_um * fold, LEAST_VOTES)
+        seeds = _binned(smooth, fold)
+        places, votes = find_seeds(seeds, working_um * fold, LEAST_VOTES)
+        near = self._near(places, core, (window.y0 - top, window.x0 - left))
+        places, votes = places[near], votes[near]
         outlines = trace_outlines(smooth, (places.astype(np.float64) + 0.5) * fold - 0.5, votes, working_um)
+        excess = self.least_excess / (FLOOR_SD * self.local_sd)
+        alone = score_outlines(outlines, excess)
+        scores = score_outlines(outlines, excess, count_company(places, alone, seeds.shape, working_um * fold))
         full = (outlines.centres + 0.5) * scales.bin - 0.5 - (top, left)
-        return Outlines(full, outlines.radii, outlines.evidence)
+        return Outlines(full, outlines.radii, outlines.evidence), scores
+
+    def _near(self, places: npt.NDArray[np.intp], core: Window, corner: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Tell which seeds lie near enough to ``core`` to matter to its cells."""
+        block, reach = self.scales.block, math.ceil(OUTLINES_UM / self.scales.pixel_um) + 2 * self.scales.block
+        y, x = places[:, 0] * block + corner[0], places[:, 1] * block + corner[1]
+        near: npt.NDArray[np.bool_] = (
+            (y >= core.y0 - reach) & (y < core.y1 + reach) & (x >= core.x0 - reach) & (x < core.x1 + reach)
+        )
+        return near
 
     def _padded(self, cd45: FloatPlane, window: Window) -> tuple[FloatPlane, int, int]:
         """Continue the plane where the window ends with the slide, and complete its last blocks."""

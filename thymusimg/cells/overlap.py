@@ -13,8 +13,8 @@ from thymusimg.cells.contours import LARGEST_UM, RAYS
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane
 
-ROUNDS = 3
-"""Rounds of choosing; more would only matter in chains of more than six outlines, each better than the next."""
+ROUNDS = 2
+"""Rounds of choosing; more would only matter in chains of more than four outlines, each better than the next."""
 REACH_UM = (2 * ROUNDS - 1) * 1.1 * LARGEST_UM + 4.0
 """Whether an outline stays depends on nothing farther away than this: discs in conflict have their centroids within
 1.1 radii of the bigger one, a round looks two outlines far, the last one only one; 4 µm from seeds to centroids."""
