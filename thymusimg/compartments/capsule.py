@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thymusimg.compartments.quantile import mean_above_zero
 from thymusimg.compartments.shapes import opened
 from thymusimg.compartments.smooth import masked_blur
 
@@ -38,7 +39,7 @@ def capsule_thickness_um(
         return 0.0
     total = np.zeros(np.count_nonzero(near))
     for plane in (k14, k8):
-        mean = max(float(np.clip(plane[judged], 0, None).mean()), 1e-6)
+        mean = max(mean_above_zero(plane, judged), 1e-6)
         total += np.clip(plane[near], 0, 4 * mean) / mean
     step = (depth_um[near] / px).astype(np.intp)
     count = np.bincount(step)
@@ -70,8 +71,10 @@ def bright_rim(
     below = judged & (depth_um > settings.capsule_um) & (depth_um <= 3 * settings.capsule_um)
     if not rim.any() or not below.any():
         return np.zeros_like(rim)
-    inner = np.maximum(masked_blur(plane, below, 2 * _ALONG_UM / px), 1e-6)
+    inner = np.maximum(masked_blur(plane, below, 2 * _ALONG_UM / px), np.float32(1e-6))
     outer = masked_blur(plane, rim & (depth_um <= settings.capsule_um / 2), _ALONG_UM / px)
+    glows = rim & (outer > np.float32(settings.capsule_gain) * inner)
+    if not glows.any():
+        return glows
     fine = masked_blur(plane, rim, _FINE_UM / px)
-    glows = outer > settings.capsule_gain * inner
-    return np.asarray(rim & glows & (fine > np.sqrt(np.maximum(outer, 0) * inner)), bool)
+    return np.asarray(glows & (fine > np.sqrt(np.maximum(outer, 0) * inner)), bool)

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.shapes import components, dilate, disc, opened
-from thymusimg.compartments.smooth import blur, masked_blur
+from thymusimg.compartments.distance import within
+from thymusimg.compartments.quantile import mean_above_zero, quantiles
+from thymusimg.compartments.shapes import components, disc, opened
+from thymusimg.compartments.smooth import blur, shrinking, shrunken, shrunken_density
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -23,7 +25,14 @@ _LINING_GAIN = 1.4  # and so many times brighter than the upper quartile of the 
 _DENSITY_UM = 20.0
 
 
-def find_cysts(k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float) -> Mask:
+def fine_blur(plane: FloatPlane, px: float) -> FloatPlane:
+    """Return a stain smoothed by 3 µm, in which a thin lining stands out from the noise."""
+    return blur(plane, _FINE_UM / px)
+
+
+def find_cysts(
+    k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float, *, fine: tuple[FloatPlane, FloatPlane] | None = None
+) -> Mask:
     """Return the cysts of a section, lumen and lining.
 
     A lumen is a dark gap in which a disc of 6 µm fits and whose outline runs, for the most part, along keratin 1.4
@@ -37,34 +46,43 @@ def find_cysts(k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float) -> Mask:
         The tissue with its holes filled.
     px : float
         Pixel size in µm.
+    fine : pair of (Y, X) float32, optional
+        Both planes after :func:`fine_blur`, where the caller has them.
     """
     out = np.zeros_like(mask)
     if not mask.any():
         return out
-    fine = [blur(plane, _FINE_UM / px) for plane in (k14, k8)]
+    if fine is None:
+        fine = fine_blur(k14, px), fine_blur(k8, px)
     total = np.zeros(mask.shape, np.float32)
     for plane in fine:
-        total += plane / np.float32(max(float(np.clip(plane[mask], 0, None).mean()), 1e-6))
+        total += plane / np.float32(max(mean_above_zero(plane, mask), 1e-6))
     dark = opened(mask & (total < 2 * _DARK), _MIN_RADIUS_UM / px)
     labels, area = components(dark, 4)
     if len(area) == 1:
         return out
-    bright = np.zeros(mask.shape, np.float32)
-    for plane in fine:
-        np.maximum(bright, plane / np.float32(_upper_density(plane, mask, px)), out=bright)
-    crest = cv2.dilate(bright, disc(_REACH_UM / px))
+    upper = [np.float32(_upper_density(plane, mask, px)) for plane in fine]
     reach = int(np.ceil(_LINING_UM / px)) + 2
-    for number, (rows, cols) in enumerate(_windows(labels, len(area), reach), start=1):
-        lumen = labels[rows, cols] == number
-        outline = dilate(lumen, _REACH_UM / px) & ~dilate(lumen, _REACH_UM / px - 1) & mask[rows, cols]
-        if outline.any() and float(np.median(crest[rows, cols][outline])) > _LINING_GAIN:
-            lining = dilate(lumen, _LINING_UM / px) & (bright[rows, cols] > 1)
-            out[rows, cols] |= lining | dilate(lumen, _REACH_UM / px)
+    ring = disc(_REACH_UM / px)
+    for number, window in enumerate(_windows(labels, len(area), reach), start=1):
+        lumen = labels[window] == number
+        near = within(lumen, _REACH_UM / px)
+        outline = near & ~within(lumen, _REACH_UM / px - 1) & mask[window]
+        if not outline.any():
+            continue
+        # The margin holds all that the outline reaches.
+        bright = np.maximum(*(plane[window] / level for plane, level in zip(fine, upper, strict=True)))
+        if float(np.median(cv2.dilate(bright, ring)[outline])) > _LINING_GAIN:
+            out[window] |= near | (within(lumen, _LINING_UM / px) & (bright > 1))
     return out & mask
 
 
 def _upper_density(plane: FloatPlane, mask: Mask, px: float) -> float:
-    return max(float(np.quantile(masked_blur(plane, mask, _DENSITY_UM / px)[mask], 0.75)), 1e-6)
+    """Return the upper quartile of the densities, on a grid as coarse as they allow."""
+    sigma = _DENSITY_UM / px
+    factor = shrinking(sigma)
+    values = shrunken_density(plane, mask, sigma, factor)
+    return max(quantiles(values, (0.75,), shrunken(mask, factor) > 0.5)[0], 1e-6)
 
 
 def _windows(labels: npt.NDArray[np.uint32], count: int, margin: int) -> list[tuple[slice, slice]]:

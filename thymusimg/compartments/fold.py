@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thymusimg.compartments.quantile import mean_above_zero, quantiles
 from thymusimg.compartments.shapes import components, depth_px, dilate, drop_small, fill_holes
-from thymusimg.compartments.smooth import blur, density
+from thymusimg.compartments.smooth import blur, density, magnified, shrinking, shrunken, shrunken_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import TissueSettings
 
 _BAND_UM = 8.0  # sigma at which a fold is still a band
+_LEAST_PX = 2.0  # that sigma, in pixels of the grid on which folds are looked for
 _AROUND_UM = 70.0  # sigma of its surroundings
 _OVER_TYPICAL = 1.35  # a strip of tissue between poorer tissue is no brighter than tissue elsewhere
 _GLARING_SHARE = 0.7  # of the band
@@ -46,20 +48,33 @@ def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings
     out = np.zeros_like(mask)
     if len(planes) < 2 or not mask.any():
         return out
+    factor = shrinking(_BAND_UM / px, _LEAST_PX)
+    inside = shrunken(mask, factor) > 0.5
+    if not inside.any():
+        return out
+    found = _folds([shrunken_mean(plane, mask, factor) for plane in planes.values()], inside, px * factor, settings)
+    if not found.any():
+        return out
+    near = magnified(found.astype(np.float32), mask.shape, factor) > 0.5
+    return mask & dilate(near, _BAND_UM / 2 / px)
+
+
+def _folds(planes: list[FloatPlane], mask: Mask, px: float, settings: TissueSettings) -> Mask:
+    """Return the middle of the folds, on a grid on which a band still is one."""
     gain = np.full(mask.shape, np.inf, np.float32)
     glaring = np.zeros_like(mask)
     narrow, wide_open = blur(mask, _BAND_UM / px), blur(mask, _AROUND_UM / px)
-    for plane in planes.values():
-        flat = np.clip(plane, 0, np.quantile(plane[mask], 0.995))
+    for plane in planes:
+        flat = np.clip(plane, 0, quantiles(plane, (0.995,), mask)[0])
         band = density(flat, mask, narrow, _BAND_UM / px)
-        glaring |= band > _OVER_TYPICAL * float(np.quantile(band[mask], 0.8))
+        glaring |= band > _OVER_TYPICAL * quantiles(band, (0.8,), mask)[0]
         # Logarithms: a medulla nearby must not raise the K14 that a fold in the cortex is compared with.
-        level = np.log(np.maximum(band, np.float32(0.02 * max(float(flat[mask].mean()), 1e-6))))
+        level = np.log(np.maximum(band, np.float32(0.02 * max(mean_above_zero(flat, mask), 1e-6))))
         np.minimum(gain, np.exp(level - density(level, mask, wide_open, _AROUND_UM / px)), out=gain)
     bright = mask & (gain > settings.fold_gain)
     if not bright.any():
-        return out
-    bright &= depth_px(fill_holes(mask)) > _RIM_UM / px
+        return bright
+    bright &= ~dilate(~fill_holes(mask), _RIM_UM / px)
     labels, area = components(bright)
     wide = np.zeros(len(area), np.float32)
     np.maximum.at(wide, labels[bright], depth_px(bright)[bright])
@@ -67,16 +82,19 @@ def find_folds(planes: Mapping[str, FloatPlane], mask: Mask, px: float, settings
     fold = (area > _MIN_SLENDER * width**2) & (area > 2_000.0 / px**2) & (width < settings.fold_width_um / px)
     fold &= np.bincount(labels[glaring & bright], minlength=len(area)) > _GLARING_SHARE * area
     fold[0] = False
-    found = np.asarray(fold[labels], bool)
-    return mask & dilate(found, _BAND_UM / 2 / px) if found.any() else out
+    return np.asarray(fold[labels], bool)
 
 
-def find_specks(planes: Mapping[str, FloatPlane], mask: Mask, px: float) -> Mask:
-    """Return the debris on the tissue: flecks six times brighter than its mean in both keratins."""
+def find_specks(planes: Mapping[str, FloatPlane], fine: Mapping[str, FloatPlane], mask: Mask, px: float) -> Mask:
+    """Return the debris on the tissue: flecks six times brighter than its mean in both keratins.
+
+    ``fine`` holds the planes smoothed by 3 µm.
+    """
     if len(planes) < 2 or not mask.any():
         return np.zeros_like(mask)
     bright = mask.copy()
-    for plane in planes.values():
-        mean = float(np.clip(plane[mask], 0, None).mean())
-        bright &= blur(plane, _SPECK_UM / px) > _SPECK_GAIN * mean
+    for role, plane in planes.items():
+        bright &= fine[role] > np.float32(_SPECK_GAIN * mean_above_zero(plane, mask))
+    if not bright.any():
+        return bright
     return mask & dilate(drop_small(bright, _MIN_SPECK_UM2 / px**2), _SPECK_UM / px)

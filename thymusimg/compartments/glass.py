@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.smooth import blur, density
+from thymusimg.compartments.quantile import quantiles
+from thymusimg.compartments.smooth import blur, density, shrinking, shrunken, shrunken_blur
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from thymusimg.section.model import FloatPlane, Mask
 
@@ -19,6 +20,7 @@ STAINS = ("k14", "k8", "dapi")
 """What may show tissue. CD45 is left out: human cells must not shape the area that they are counted per."""
 
 _ROUNDS = 2
+_LEAST_PX = 1.0  # sigma on the coarser grid on which glass and tissue are told apart
 _MAX_WEIGHT = 20.0  # SD of the glass; a stain that stands out more is not the better witness of faint tissue
 
 
@@ -71,9 +73,9 @@ def otsu(
     return float((edge[best[0] + 1] + edge[best[-1] + 1]) / 2)
 
 
-def median_sd(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+def median_sd(values: FloatPlane, where: Mask | None = None) -> tuple[float, float]:
     """Return the median and the SD that the lower half of ``values`` implies (glare widens the upper half)."""
-    middle, low = (float(v) for v in np.quantile(values, (0.5, 0.1587)))
+    middle, low = quantiles(values, (0.5, 0.1587), where)
     return middle, middle - low
 
 
@@ -95,48 +97,74 @@ def find_glass(
     fraction, noise_sd : float
         Tissue is brighter than this fraction of typical tissue and than so many SD of the glass.
     """
-    weight = blur(valid, sigma_px)
-    smooth = [density(planes[role], valid, weight, sigma_px) for role in STAINS if role in planes]
-    scaled = [_unit_range(plane[valid]) for plane in smooth]
-    total = np.mean(scaled, axis=0)
-    level = np.log(np.maximum(total, 0) + 0.02)
+    smooth = _coarse_densities(planes, valid, sigma_px)
+    total = np.mean([_unit_range(values) for values in smooth], axis=0, dtype=np.float32)
+    level = np.log(np.maximum(total, 0) + np.float32(0.02))
     bright = total > np.exp(otsu(level)) - 0.02
-    noise = 0.0
+    cut, noise = np.float32(0.5), 0.0
+    scales = [_Scale(0.0, 0.0, 1.0)] * len(smooth)
     for _ in range(_ROUNDS):
         if bright.all() or not bright.any():
             break
-        total = _against_glass([plane[valid] for plane in smooth], bright)
-        zero, noise = median_sd(total[~bright])
-        bright = total - zero > max(fraction, noise_sd * noise)
-    brightness = np.zeros(valid.shape, np.float32)
-    brightness[valid] = total
-    mask = np.zeros(valid.shape, bool)
-    mask[valid] = ~bright
-    found = _is_glass([plane[valid] for plane in smooth], bright)
-    return Glass(brightness, noise, found, mask)
+        scales = [_scale(values, bright) for values in smooth]
+        total = _mixed(smooth, scales)
+        zero, noise = median_sd(total, ~bright)
+        cut = np.float32(zero + max(fraction, noise_sd * noise))
+        bright = total > cut
+    found = _is_glass(smooth, bright)
+    weight = blur(valid, sigma_px)
+    # One stain at a time: a large slide has room for few planes.
+    fine = (density(planes[role], valid, weight, sigma_px) for role in STAINS if role in planes)
+    brightness = _mixed(fine, scales) * valid
+    return Glass(brightness, noise, found, valid & (brightness <= cut))
+
+
+def _coarse_densities(planes: Mapping[str, FloatPlane], valid: Mask, sigma_px: float) -> list[FloatPlane]:
+    """Return the smoothed stains where a grid coarse enough to be judged quickly holds any valid pixel."""
+    factor = shrinking(sigma_px, _LEAST_PX)
+    weight = np.maximum(shrunken_blur(valid, sigma_px, factor), np.float32(1e-3))
+    inside = shrunken(valid, factor) > 0
+    roles = [role for role in STAINS if role in planes]
+    stains = (shrunken_blur(planes[role] * valid, sigma_px, factor) for role in roles)
+    return [np.asarray((stain / weight)[inside], np.float32) for stain in stains]
 
 
 def _unit_range(values: FloatPlane) -> FloatPlane:
-    low, high = np.quantile(values, (0.005, 0.998))
-    return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1), np.float32)
+    low, high = quantiles(values, (0.005, 0.998))
+    return np.asarray(np.clip((values - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1), np.float32)
 
 
-def _against_glass(smooth: list[FloatPlane], bright: Mask) -> FloatPlane:
-    """Return the mean over the stains of (intensity - glass) / (tissue - glass).
+class _Scale(NamedTuple):
+    weight: float
+    glass: float
+    step: float
+
+
+def _scale(values: FloatPlane, bright: Mask) -> _Scale:
+    """Return a stain's glass, how far its typical tissue lies above it, and how much it counts.
 
     Each stain weighs as much as its tissue stands out from the unevenness of its glass, so that a stain that shows
     hardly any tissue (K14 where there is no medulla) does not add its seams at full gain.
     """
-    total = np.zeros(bright.shape, np.float32)
-    weights = 0.0
-    for values in smooth:
-        glass, spread = median_sd(values[~bright])
-        step = float(np.median(values[bright])) - glass
-        if step > 0:
-            weight = min(step / max(spread, 1e-6 * step), _MAX_WEIGHT)
-            total += np.float32(weight) * np.clip((values - np.float32(glass)) / np.float32(step), -2, 2)
-            weights += weight
-    return total / np.float32(max(weights, 1e-6))
+    glass, spread = median_sd(values, ~bright)
+    step = quantiles(values, (0.5,), bright)[0] - glass
+    weight = min(step / max(spread, 1e-6 * step), _MAX_WEIGHT) if step > 0 else 0.0
+    return _Scale(weight, glass, step)
+
+
+def _mixed(stains: Iterable[FloatPlane], scales: Sequence[_Scale]) -> FloatPlane:
+    """Return the weighted mean over the stains of (intensity - glass) / (tissue - glass)."""
+    weights = max(sum(scale.weight for scale in scales), 1e-6)
+    total = None
+    for values, scale in zip(stains, scales, strict=True):
+        if scale.weight > 0:
+            part = (values - np.float32(scale.glass)) * np.float32(1 / scale.step)
+            np.clip(part, -2, 2, out=part)
+            part *= np.float32(scale.weight / weights)
+            total = part if total is None else np.add(total, part, out=total)
+        elif total is None:
+            total = np.zeros_like(values)
+    return np.zeros(0, np.float32) if total is None else total
 
 
 def _is_glass(smooth: list[FloatPlane], bright: Mask) -> bool:
@@ -146,6 +174,10 @@ def _is_glass(smooth: list[FloatPlane], bright: Mask) -> bool:
     """
     if bright.all() or not bright.any():
         return False
-    apart = any(float(np.quantile(p[~bright], 0.75)) < float(np.quantile(p[bright], 0.1)) for p in smooth)
-    darker = all(float(np.median(p[~bright])) <= float(np.quantile(p[bright], 0.25)) for p in smooth)
+    apart, darker = False, True
+    for values in smooth:
+        middle, upper = quantiles(values, (0.5, 0.75), ~bright)
+        low, quarter = quantiles(values, (0.1, 0.25), bright)
+        apart |= upper < low
+        darker &= middle <= quarter
     return apart and darker

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 from skimage.measure import find_contours
 
 from thymusimg.compartments.model import Compartment
@@ -80,13 +80,33 @@ def signed_distance_um(labels: LabelPlane, tissue: Mask, lines: Contours, grid: 
     index = np.clip(np.rint(points).astype(int), 0, np.array(labels.shape) - 1)
     drawn[index[:, 0], index[:, 1]] = False
     distance = depth_px(drawn)
-    close = tissue & (distance <= _EXACT_UM / grid.pixel_um)
-    distance[close] = cKDTree(points).query(np.argwhere(close))[0]
+    _refine(distance, points, _EXACT_UM / grid.pixel_um)
     inside = medulla.copy()
     if (tissue & ~medulla & ~cortex).any():
         inside |= ~cortex & (depth_px(~medulla) < depth_px(~cortex))
-    out[tissue] = np.where(inside, distance, -distance)[tissue] * np.float32(grid.pixel_um)
-    return out
+    np.negative(distance, out=distance, where=~inside)
+    return np.multiply(distance, np.float32(grid.pixel_um), out=out, where=tissue)
+
+
+def _refine(distance: FloatPlane, points: npt.NDArray[np.float64], reach_px: float) -> None:
+    """Put the distance to the nearest of ``points`` where ``distance`` is at most ``reach_px``."""
+    squares = np.full(distance.shape, np.float32(np.inf))
+    _spread(squares, points, int(reach_px) + 3)
+    # Beyond the reach of the search, the nearest point drawn is farther than what is put right.
+    np.sqrt(squares, out=distance, where=(distance <= reach_px) & np.isfinite(squares))
+
+
+@numba.njit(cache=True, nogil=True)
+def _spread(squares, points, reach):  # type: ignore[no-untyped-def]  # compiled
+    rows, cols = squares.shape
+    for i in range(len(points)):
+        y, x = points[i]
+        middle, centre = round(y), round(x)
+        for b in range(max(0, middle - reach), min(rows, middle + reach + 1)):
+            for a in range(max(0, centre - reach), min(cols, centre + reach + 1)):
+                square = np.float32((b - y) * (b - y) + (a - x) * (a - x))
+                if square < squares[b, a]:
+                    squares[b, a] = square
 
 
 def depth_from_capsule_um(tissue: Mask, grid: Grid) -> FloatPlane:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cc3d
+import numba
 import numpy as np
 
 if TYPE_CHECKING:
@@ -35,22 +36,29 @@ def absorb_small(labels: LabelPlane, codes: Sequence[int], min_px: float) -> Lab
 
 
 def _absorb_once(labels: LabelPlane, codes: Sequence[int], min_px: float) -> LabelPlane:
-    taking_part = np.isin(labels, codes)
-    patch = cc3d.connected_components(np.where(taking_part, labels, 0), connectivity=4)
+    part = np.zeros(256, bool)
+    part[list(codes)] = True
+    patch = cc3d.connected_components(np.where(part[labels], labels, 0), connectivity=4)
     area = np.bincount(patch.ravel())
     small = area < min_px
     small[0] = False
     if not small.any():
         return labels
-    # Votes of the pixels on the far side of every border, per patch and code.
     votes = np.zeros((len(area), max(codes) + 1), np.int64)
-    for a, b in (
-        ((slice(None, -1),), (slice(1, None),)),
-        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-    ):
-        for here, there in ((a, b), (b, a)):
-            edge = small[patch[here]] & (patch[here] != patch[there]) & taking_part[there]
-            np.add.at(votes, (patch[here][edge], labels[there][edge]), 1)
+    _vote(patch, labels, small, part, votes)
     winner = votes.argmax(1).astype(labels.dtype)
     change = small & (votes.sum(1) > 0)
     return np.where(change[patch], winner[patch], labels)
+
+
+@numba.njit(cache=True, nogil=True)
+def _vote(patch, labels, small, part, votes):  # type: ignore[no-untyped-def]  # compiled
+    """Count the codes on the far side of every border of a small patch."""
+    rows, cols = patch.shape
+    for y in range(rows):
+        for x in range(cols):
+            own = patch[y, x]
+            if small[own]:
+                for b, a in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                    if 0 <= b < rows and 0 <= a < cols and patch[b, a] != own and part[labels[b, a]]:
+                        votes[own, labels[b, a]] += 1

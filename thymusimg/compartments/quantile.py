@@ -69,6 +69,22 @@ def quantiles(values: FloatPlane, shares: Sequence[float], where: Mask | None = 
     return tuple(value[int(p)] + (p - int(p)) * (value[min(int(p) + 1, total - 1)] - value[int(p)]) for p in place)
 
 
+def mean_above_zero(plane: FloatPlane, mask: Mask) -> float:
+    """Return the mean over ``mask``, with what lies below zero as zero; NaN where the mask is empty."""
+    return float(_mean_above_zero(np.ascontiguousarray(plane, np.float32), np.ascontiguousarray(mask)))
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_above_zero(plane, mask):  # type: ignore[no-untyped-def]  # compiled
+    total, count = 0.0, 0
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            if mask[y, x]:
+                count += 1
+                total += max(plane[y, x], np.float32(0))
+    return total / count if count else np.nan
+
+
 def _as_float(upper: int, lower: int) -> float:
     key = (upper << 16) | lower
     bits = key ^ 0x80000000 if key & 0x80000000 else key ^ 0xFFFFFFFF

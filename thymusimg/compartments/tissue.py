@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.cyst import find_cysts
+from thymusimg.compartments.cyst import find_cysts, fine_blur
 from thymusimg.compartments.fat import find_fat
 from thymusimg.compartments.fold import find_folds, find_specks
 from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
 from thymusimg.compartments.model import Tissue
+from thymusimg.compartments.quantile import quantiles
 from thymusimg.compartments.shapes import components, dilate, fill_holes, fill_small_holes, opened
 from thymusimg.compartments.smooth import masked_blur
 from thymusimg.errors import TissueError
@@ -72,12 +73,14 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
         )
     background, spread = _background(planes, valid, mask, glass, px)
     lit = {role: planes[role] - np.float32(background[role]) for role in ("k14", "k8") if role in planes}
-    cyst = np.zeros_like(mask)
+    cyst = artefact = np.zeros_like(mask)
     if len(lit) == 2:
-        cyst = find_cysts(lit["k14"], lit["k8"], fill_holes(mask), px) & valid
+        fine = {role: fine_blur(plane, px) for role, plane in lit.items()}
+        cyst = find_cysts(lit["k14"], lit["k8"], fill_holes(mask), px, fine=(fine["k14"], fine["k8"])) & valid
         mask |= cyst
-    artefact = find_specks(lit, mask & ~cyst, px)
-    artefact |= find_folds(lit, mask & ~cyst & ~artefact, px, settings)
+        artefact = find_specks(lit, fine, mask & ~cyst, px)
+        del fine
+        artefact |= find_folds(lit, mask & ~cyst & ~artefact, px, settings)
     return Tissue(mask, artefact, background, spread, notes)
 
 
@@ -107,9 +110,9 @@ def _background(
             where = bare
     for role, plane in planes.items():
         if glass.found:
-            level[role], spread[role] = median_sd(plane[where])
+            level[role], spread[role] = median_sd(plane, where)
         else:
-            low, quarter = (float(v) for v in np.quantile(plane[valid], (0.001, 0.01)))
+            low, quarter = quantiles(plane, (0.001, 0.01), valid)
             level[role], spread[role] = low, quarter - low
     return level, spread
 
@@ -118,7 +121,7 @@ def _require_relief(planes: Mapping[str, FloatPlane], valid: Mask, sigma_px: flo
     """Refuse a field that is bare glass from edge to edge."""
     for role in STAINS:
         if role in planes:
-            low, middle, high = np.quantile(masked_blur(planes[role], valid, sigma_px)[valid], (0.05, 0.5, 0.95))
+            low, middle, high = quantiles(masked_blur(planes[role], valid, sigma_px), (0.05, 0.5, 0.95), valid)
             if high - low > _MIN_RELIEF * abs(middle):
                 return
     raise TissueError("tissue: the field of view is evenly dark, no tissue found; check the channels")
