@@ -15,7 +15,7 @@ from thymusimg.channels.correct import Correction, estimate_correction
 from thymusimg.channels.quality import assess_quality
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.compartments.tissue import find_tissue
-from thymusimg.errors import CellsError, ModelError
+from thymusimg.errors import CellsError, GateError, ModelError
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.progress import Progress, silent
 from thymusimg.section.survey import Survey, survey_section
@@ -226,12 +226,18 @@ def finish_section(
 
 
 def count_cells(
-    prepared: Prepared, *, controls: Sequence[ControlEvidence] = (), progress: Progress = silent
+    prepared: Prepared,
+    *,
+    controls: Sequence[ControlEvidence] = (),
+    refused: str = "",
+    progress: Progress = silent,
 ) -> Counted:
-    """Find, gate and place the cells of a prepared section."""
+    """Find, gate and place the cells of a prepared section; ``refused`` says why no lawful gate can be set."""
     clock = Clock(dict(prepared.seconds))
     with clock.stage("cells"):
         try:
+            if refused:
+                raise GateError(refused)
             cells, reason = _find_cells(prepared, controls, progress), ""
         except CellsError as error:
             cells, reason = None, str(error)

@@ -290,3 +290,15 @@ def test_interrupted_run_keeps_what_is_done_and_goes_on(slides, finished, tmp_pa
     said = thymusimg("run", slides / "study.toml", "--out", out, "--workers", 1)
     assert said.err.count("reused") == len(done)
     assert csvs(out) == csvs(finished)
+
+
+def test_controls_that_cannot_be_used_are_not_replaced_in_silence(slides, tmp_path):
+    (slides / "torn.tif").write_bytes(b"II*\x00" + bytes(20))
+    rows = [f"{four()[0]},", "u1,torn.tif,mu,untreated,yes"]
+    table = write_table(slides, *rows, name="torn.csv", header="section_id,path,animal,group,negative_control")
+    said = thymusimg("run", table, "--out", tmp_path / "out", "--workers", 1)
+    assert said.status == 1
+    row = pd.read_csv(tmp_path / "out" / "tables" / "sections.csv").iloc[0]
+    assert np.isnan(row["cd45_count"])
+    assert "torn.tif" in row["cd45_count_reason"]
+    assert row["cortex_area_mm2"] > 0

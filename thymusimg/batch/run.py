@@ -95,7 +95,8 @@ def run_study(
             with executor(count, scheduler, threads) as workforce:
                 jobs = [Job(row, settings, out, restart=restart) for row in rows]
                 _gather_controls(workforce, [j for j in jobs if j.row.subject.negative_control], record, watcher)
-                jobs = [replace(job, controls=tuple(record.controls)) for job in jobs]
+                refused = _without_controls(record)
+                jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
                 _analyse(workforce, jobs, record, watcher)
         finally:  # also when interrupted: what is done is put into the tables
             _write(folder, study, record, command, time.perf_counter() - start, watcher)
@@ -116,6 +117,17 @@ def _gather_controls(workforce: Executor, jobs: Sequence[Job], record: RunRecord
             found[position] = result
         watcher.done(result, position)
     record.controls = [found[i] for i in sorted(found)]  # the table's order, whoever was first
+
+
+def _without_controls(record: RunRecord) -> str:
+    """Say why no gate can be set when controls are declared and none of them can be used."""
+    if record.controls or not record.failed_controls:
+        return ""
+    first = record.failed_controls[0]
+    return (
+        f"the study declares negative controls and none of them can be used ({first.section_id}: {first.message}); "
+        "mend or unmark them"
+    )
 
 
 def _analyse(workforce: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher) -> None:

@@ -58,6 +58,8 @@ class Job:
     settings: Settings
     out: Path
     controls: tuple[ControlEvidence, ...] = ()
+    gate_refused: str = ""
+    """Why no lawful CD45 gate can be set in this study, or ""."""
     restart: bool = False
 
 
@@ -89,7 +91,7 @@ def _analyse(job: Job, progress: Progress) -> Outcome:
             if known and not job.restart and known == _key(job, section, hashing.result()):
                 return Outcome(job.row.section_id, "reused", hashing.result())
             prepared = prepare_section(section, job.settings, progress=progress, cache=folder.cache)
-            counted = count_cells(prepared, controls=job.controls, progress=progress)
+            counted = count_cells(prepared, controls=job.controls, refused=job.gate_refused, progress=progress)
             drawing = pool.submit(draw_pictures, counted)  # while the numbers are taken
             result = measure_counted(counted, progress=progress)
             progress("writing", 0.0)
@@ -131,6 +133,7 @@ def _key(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
         "projection": job.row.projection,
         "pixel_size_um": section.pixel_size_um,
         "controls": [asdict(c) for c in job.controls],
+        "gate_refused": job.gate_refused,
     }
     return result_key(sorted(inputs.values()), request)
 
