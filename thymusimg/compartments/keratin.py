@@ -2,13 +2,15 @@
 
 The rule, on background-subtracted planes:
 
-1. Cysts, folds, debris, strands and the capsule are set apart.
+1. Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue.
 2. The ratio of the local densities K14 / K8 (Gaussian, ``density_um``) is searched for two populations. If their
    ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the
-   levels of medulla and cortex, and every pixel's ratio says which mixture of the two it is. A factor common to
-   both keratins, such as a dark tile corner, cancels.
+   levels of medulla and cortex, and a ratio says which mixture of the two it is. A factor common to both keratins,
+   such as a dark tile corner, cancels. Each strand votes with its own ratio, and the votes of a neighbourhood are
+   its medullary share; the neighbourhood is the smaller the more the populations differ (``share.py``).
 3. More than ``medulla_cut`` medulla with K14 present is medulla; less, with K8 present, is cortex. Tissue without
-   the keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate.
+   the keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate. Narrow patches of medulla
+   that face the outside of the lobe are connective tissue (``edge.py``).
 4. With one population only there is no inner reference: a keratin that is ``single_ratio`` times brighter than the
    other stands alone, and the section is all cortex or all medulla; otherwise it is indeterminate throughout.
 
@@ -26,6 +28,8 @@ import numpy as np
 
 from thymusimg.compartments.capsule import bright_rim, capsule_thickness_um, thin_parts
 from thymusimg.compartments.cyst import find_cysts
+from thymusimg.compartments.edge import false_medulla
+from thymusimg.compartments.fat import find_lace
 from thymusimg.compartments.junction import (
     corticomedullary_axis,
     depth_from_capsule_um,
@@ -36,7 +40,7 @@ from thymusimg.compartments.levels import Levels, judge_one_population, measure_
 from thymusimg.compartments.model import Compartment, Compartments
 from thymusimg.compartments.patches import absorb_small
 from thymusimg.compartments.shapes import components, depth_px, drop_small, fill_holes, opened
-from thymusimg.compartments.smooth import blur, density
+from thymusimg.compartments.share import local_densities, share_width_um, voted_share
 from thymusimg.errors import RoleError
 
 if TYPE_CHECKING:
@@ -46,7 +50,6 @@ if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
     from thymusimg.settings.compartments import CompartmentSettings
 
-_CLIP_QUANTILE = 0.995  # single bright spots (debris, macrophages) must not make a density
 _GLARING = 3.0  # times the medulla's own K14 density
 _GLARING_EDGE = 2.0
 _MIN_K8 = 0.2  # K8 of medulla over K8 of cortex; below it, K8 is not a marker of this section's medulla
@@ -88,18 +91,20 @@ def segment_compartments(
             )
     k14, k8 = planes["k14"], planes["k8"]
     px = grid.pixel_um
-    filled = fill_holes(tissue.mask)
+    # Fat of small cells stands among the tissue until both keratins are looked at finely.
+    inside = tissue.mask & ~find_lace(k14, k8, tissue.mask, px)
+    filled = fill_holes(inside)
     depth = (depth_px(filled) - np.float32(0.5)) * np.float32(px)
-    cyst = find_cysts(k14, k8, filled, px) & tissue.mask
-    judged = tissue.mask & ~tissue.artefact & ~cyst & ~thin_parts(filled, px)
+    cyst = find_cysts(k14, k8, filled, px) & inside
+    judged = inside & ~tissue.artefact & ~cyst & ~thin_parts(filled, px)
     thickness = capsule_thickness_um(k14, k8, judged, depth, px, settings)
     judged &= depth > thickness
     judged &= ~bright_rim(k14, judged, depth, px, settings)
 
     labels = np.full(grid.shape, Compartment.BACKGROUND, np.uint8)
-    labels[tissue.mask] = Compartment.OTHER
+    labels[inside] = Compartment.OTHER
     labels[cyst] = Compartment.CYST
-    labels[tissue.artefact & tissue.mask] = Compartment.ARTEFACT
+    labels[tissue.artefact & inside] = Compartment.ARTEFACT
     confidence = np.zeros(grid.shape, np.float32)
     reasons: dict[str, str] = {}
     cuts = {"capsule_um": thickness}
@@ -107,10 +112,11 @@ def segment_compartments(
         found = _divide(k14, k8, judged, px, settings)
         labels[judged], confidence[judged] = found.labels[judged], found.confidence[judged]
         labels = absorb_small(labels, [int(c) for c in _JUDGED], settings.min_islet_um2 / px**2)
+        labels[false_medulla(labels, px)] = Compartment.OTHER
         cuts |= found.cuts
         if found.note:
             reasons["compartments"] = found.note
-    return _with_distances(labels, confidence, tissue.mask, grid, settings, reasons, cuts)
+    return _with_distances(labels, confidence, inside, grid, settings, reasons, cuts)
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,13 @@ class _Division:
 
 
 def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> _Division:
-    d14, d8 = _densities(k14, k8, judged, settings.density_um / px)
+    d14, d8 = local_densities(k14, k8, judged, settings.density_um / px)
     levels = measure_levels(d14[judged], d8[judged], settings)
     if levels is None:
         return _one_population(d14, d8, judged, settings)
-    share = levels.medullary_share(d14, d8)
-    near14, near8 = _densities(k14, k8, judged, settings.presence_um / px)
+    width = share_width_um(levels, settings)
+    share = voted_share((k14, k8), judged, (d14, d8), levels, px, settings)
+    near14, near8 = local_densities(k14, k8, judged, settings.presence_um / px)
     labels = np.full(judged.shape, Compartment.INDETERMINATE, np.uint8)
     medullary = share > settings.medulla_cut
     labels[medullary & (near14 > levels.k14_present)] = Compartment.MEDULLA
@@ -137,7 +144,7 @@ def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: 
     mixed = opened(between, settings.mixed_width_um / 2 / px)
     labels[drop_small(mixed, _MIN_MIXED * (settings.mixed_width_um / px) ** 2)] = Compartment.INDETERMINATE
     labels[_foreign(near14, near8, judged, levels)] = Compartment.OTHER
-    return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, settings))
+    return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, width, settings))
 
 
 def _foreign(d14: FloatPlane, d8: FloatPlane, judged: Mask, levels: Levels) -> Mask:
@@ -171,15 +178,6 @@ def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: Com
     )
 
 
-def _densities(k14: FloatPlane, k8: FloatPlane, where: Mask, sigma_px: float) -> tuple[FloatPlane, FloatPlane]:
-    weight = blur(where.astype(np.float32), sigma_px)
-    out = []
-    for plane in (k14, k8):
-        top = np.float32(np.quantile(plane[where], _CLIP_QUANTILE))
-        out.append(density(np.minimum(plane, top), where, weight, sigma_px))
-    return out[0], out[1]
-
-
 def _confidence(d14: FloatPlane, d8: FloatPlane, share: FloatPlane, levels: Levels) -> FloatPlane:
     """Return how clear of the nearest cut a pixel lies: the medullary share, or the presence of its keratin."""
     own = np.where(share > 0.5, d14 / np.float32(levels.k14_present), d8 / np.float32(levels.k8_present))
@@ -194,7 +192,7 @@ def _certainty(doublings: FloatPlane) -> FloatPlane:
     return np.asarray(1 - np.exp2(-2 * np.abs(doublings)), np.float32)
 
 
-def _as_table(levels: Levels, settings: CompartmentSettings) -> dict[str, float]:
+def _as_table(levels: Levels, width_um: float, settings: CompartmentSettings) -> dict[str, float]:
     return {
         "k14_share": levels.ratio_cut / (1 + levels.ratio_cut),
         "k14_to_k8": levels.ratio_cut,
@@ -206,6 +204,7 @@ def _as_table(levels: Levels, settings: CompartmentSettings) -> dict[str, float]
         "k8_cortex": levels.k8_cortex,
         "k8_medulla": levels.k8_medulla,
         "density_um": settings.density_um,
+        "share_um": width_um,
         "presence_um": settings.presence_um,
         "medulla_cut": settings.medulla_cut,
         "mixed_share": settings.mixed_share,

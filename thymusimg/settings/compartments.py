@@ -45,6 +45,12 @@ class CompartmentSettings(Frozen):
     density_um: float = Field(20.0, gt=0, le=50)
     """Gaussian sigma in µm over which the K14 share is taken: some twenty epithelial cells."""
 
+    fine_um: float = Field(12.0, gt=0, le=50)
+    """Least Gaussian sigma in µm over which strands are counted; used where K14 / K8 differs sixfold or more."""
+
+    strand_um: float = Field(4.0, gt=0, le=20)
+    """Gaussian sigma in µm within which a strand's own K14 / K8 is read: less than one epithelial cell."""
+
     presence_um: float = Field(12.0, gt=0, le=50)
     """Gaussian sigma in µm over which a keratin's density is taken to say that it is there: a few meshes."""
 
