@@ -8,6 +8,8 @@ import cc3d
 import numba
 import numpy as np
 
+from thymusimg.compartments.shapes import areas
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,8 +40,10 @@ def absorb_small(labels: LabelPlane, codes: Sequence[int], min_px: float) -> Lab
 def _absorb_once(labels: LabelPlane, codes: Sequence[int], min_px: float) -> LabelPlane:
     part = np.zeros(256, bool)
     part[list(codes)] = True
-    patch = cc3d.connected_components(np.where(part[labels], labels, 0), connectivity=4)
-    area = np.bincount(patch.ravel())
+    patch, count = cc3d.connected_components(
+        np.where(part[labels], labels, 0), connectivity=4, return_N=True, out_dtype=np.uint32
+    )
+    area = areas(patch, count)
     small = area < min_px
     small[0] = False
     if not small.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import cc3d
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -63,12 +64,27 @@ def closed(mask: Mask, radius_px: float) -> Mask:
 
 def components(mask: Mask, connectivity: int = 8) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Return the connected parts of ``mask``, numbered from 1, and the area in pixels of every number (0: rest)."""
-    labels = np.asarray(cc3d.connected_components(mask, connectivity=connectivity), np.uint32)
-    return labels, np.bincount(labels.ravel()).astype(np.int64)
+    labels, count = cc3d.connected_components(mask, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
+    return labels, areas(labels, count)
+
+
+def areas(labels: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.int64]:
+    """Return how many pixels every number up to ``count`` has."""
+    out = np.zeros(count + 1, np.int64)
+    _count(np.ascontiguousarray(labels).ravel(), out)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(labels, out):  # type: ignore[no-untyped-def]  # compiled
+    for label in labels:
+        out[label] += 1
 
 
 def drop_small(mask: Mask, min_px: float) -> Mask:
     """Return ``mask`` without its parts below ``min_px`` pixels."""
+    if not mask.any():
+        return mask.copy()
     labels, area = components(mask)
     keep = area >= min_px
     keep[0] = False
