@@ -52,10 +52,12 @@ def junction_contours(labels: LabelPlane, grid: Grid, smoothing_um: float) -> Co
     share_m, share_c = blur(inner, sigma), blur(outer, sigma)
     reach = _TOUCH_UM / grid.pixel_um
     near = dilate(inner, reach) & dilate(outer, reach)
-    known = near & (share_m + share_c > 0.3)
-    field = np.where(known, share_m / np.maximum(share_m + share_c, 1e-6), np.nan)
+    share_c += share_m
+    field = np.full(inner.shape, np.nan, np.float32)
+    np.divide(share_m, share_c, out=field, where=near & (share_c > 0.3))
+    del share_m, share_c
     corner = np.array([window[0].start, window[1].start], float)
-    lines = [line + corner for line in find_contours(field.astype(np.float64), 0.5)]
+    lines = [line + corner for line in find_contours(field, 0.5)]
     lines = [line for line in lines if contour_length(line) * grid.pixel_um >= _MIN_PIECE_UM]
     return tuple(grid.to_um(line) for line in sorted(lines, key=lambda line: (-len(line), line[0, 0], line[0, 1])))
 
