@@ -192,3 +192,28 @@ def test_missing_keratin_is_named(lobe: tuple[Tissue, Compartments]) -> None:
     tissue, found = lobe
     with pytest.raises(RoleError, match="k8"):
         segment_compartments({"k14": np.zeros(SHAPE, np.float32)}, tissue, found.grid, CompartmentSettings())
+
+
+def mosaic(contrast: float, *, halves: bool) -> Planes:
+    """Draw cells of 16 µm, each of one kind or the other: at random, or two kinds in one half and one in the other."""
+    rng = np.random.default_rng(3)
+    kind = rng.random((50, 50)) < 0.5
+    if halves:
+        kind = np.where(np.arange(50) < 25, rng.random((50, 50)) < 0.05, rng.random((50, 50)) < 0.95)
+    kind = np.kron(kind, np.ones((8, 8), bool))
+    lobe = disc((400, 400), 170)
+    k8 = 100 + 800 * lobe * np.where(kind, contrast**-0.5, 1)
+    k14 = 100 + 800 * lobe * np.where(kind, 1, contrast**-0.5)
+    return {"k14": k14.astype(np.float32), "k8": k8.astype(np.float32)}
+
+
+def test_a_random_mosaic_of_cells_has_no_compartments() -> None:
+    _, found = analyse(mosaic(5, halves=False))
+    assert not found.mask(M).any()
+    assert not found.mask(C).any()
+
+
+def test_the_same_cells_in_order_have() -> None:
+    _, found = analyse(mosaic(5, halves=True))
+    assert (found.labels[60:340, 80:180] == C).mean() > 0.9
+    assert (found.labels[60:340, 220:320] == M).mean() > 0.9

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import CompartmentSettings
 
 _ROUNDS = 6
-_MIN_K14_STEP = 1.4
+_MIN_K14_STEP = 1.2  # while the populations are looked for; in the end it must be a real step
+_K14_STEP = 1.4
+_CLEAR_CONTRAST = 2.0  # a random mosaic of cells of both kinds has less at the scale of twenty cells
 _MAX_LOW_K8 = 0.25
 _MIN_PIXELS = 20
 _BINS = 1024
@@ -40,6 +42,16 @@ class Levels:
     k8_medulla: float
     k14_present: float
     k8_present: float
+
+    @property
+    def steps(self) -> bool:
+        """Whether K14 alone rises from cortex to medulla by a factor of 1.4 or more."""
+        return self.k14_medulla >= _K14_STEP * self.k14_cortex
+
+    @property
+    def clear(self) -> bool:
+        """Whether the levels differ by more than a random mosaic of cells of both kinds gives."""
+        return self.steps and self.contrast >= _CLEAR_CONTRAST
 
     @property
     def contrast(self) -> float:
