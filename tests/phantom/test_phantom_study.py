@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import tomllib
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from thymusimg.errors import CallError, CancelledError, OutputError, SettingsErr
 from thymusimg.phantom import PhantomSpec, make_phantom, write_ome_tiff
 from thymusimg.phantom.sample_study import find_sample_data, write_sample_study
 from thymusimg.phantom.study import read_recipes, write_phantoms, write_recipes
+from thymusimg.section.store import Bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,10 +64,12 @@ def test_write_phantoms_leaves_table_images_and_truth(tmp_path: Path) -> None:
     assert len(rows) == 3
     assert len({r["animal"] for r in rows}) == 2
     assert all((table.parent / r["path"]).is_file() for r in rows)
-    first = np.load(tmp_path / "out" / "truth" / f"{rows[0]['section_id']}.npz")
-    assert first["labels"].shape == (200, 200) or first["factor"] == 2
-    assert first["instances"].shape == (400, 400)
-    assert json.loads(str(first["values"]))["cortex_area_mm2"] > 0
+    bundle = Bundle.open(tmp_path / "out" / "truth" / "sections" / f"{rows[0]['section_id']}.zarr")
+    assert bundle.label("compartments").shape == (200, 200)
+    assert bundle.label("cells").shape == (400, 400)
+    assert np.asarray(bundle.label("tissue")[:]).any()
+    assert bundle.planes["k8"].max() > 0.5
+    assert bundle.attributes["section"]["cortex_area_mm2"] > 0
     cells = pd.read_parquet(tmp_path / "out" / "truth" / "tables" / "cells.parquet")
     assert set(cells["section_id"]) <= {r["section_id"] for r in rows}
     sections = pd.read_csv(tmp_path / "out" / "truth" / "tables" / "sections.csv")

@@ -17,7 +17,8 @@ from thymusimg.errors import CallError, OutputError
 from thymusimg.phantom.generate import make_phantom
 from thymusimg.phantom.presets import find_preset
 from thymusimg.phantom.streams import stream
-from thymusimg.phantom.write import write_ome_tiff, write_truth
+from thymusimg.phantom.truth_bundle import write_truth
+from thymusimg.phantom.write import write_ome_tiff
 from thymusimg.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def write_phantoms(
 ) -> Path:
     """Write ``count`` sections of a preset, their study table and their truth; return the table's path.
 
-    Leaves ``OUT/study.csv``, ``OUT/ID.ome.tif``, ``OUT/truth/ID.npz``, ``OUT/truth/tables/cells.parquet`` and
+    Leaves ``OUT/study.csv``, ``OUT/ID.ome.tif``, ``OUT/truth/sections/ID.zarr``, ``OUT/truth/tables/cells.parquet`` and
     ``OUT/truth/tables/sections.csv``. Two sections make an animal. Presets ``null`` and ``reversed`` are studies of
     two groups, which share the sections evenly.
 
@@ -237,7 +238,7 @@ def _in_turn(
 
 
 def _write_answer(root: Path, recipe: Recipe, phantom: Phantom) -> Answer:
-    write_truth(phantom, root / "truth" / f"{recipe.section_id}.npz")
+    write_truth(phantom, root / "truth" / "sections" / f"{recipe.section_id}.zarr", recipe.section_id)
     row: dict[str, object] = {
         "section_id": recipe.section_id,
         "animal": recipe.animal,

@@ -1,8 +1,7 @@
-"""Write a synthetic section as microscopes do, and its truth beside it."""
+"""Write a synthetic section as microscopes do."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import cv2
@@ -60,25 +59,4 @@ def _halved(pixels: np.ndarray) -> np.ndarray:
     height, width = (s // 2 for s in pixels.shape[1:])
     return np.stack(
         [cv2.resize(p[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA) for p in pixels]
-    )
-
-
-def write_truth(phantom: Phantom, path: str | Path) -> None:
-    """Write labels, masks, instances, mixing matrix, parameters and true values as one ``.npz``.
-
-    The clean stains are left out: they follow from the spec and the seed, which are in it.
-    """
-    truth = phantom.truth
-    np.savez_compressed(
-        path,
-        labels=truth.labels,
-        tissue=truth.tissue,
-        artefact=truth.artefact,
-        instances=truth.instances,
-        mixing=truth.mixing,
-        pixel_size_um=phantom.pixel_size_um,
-        factor=truth.grid.factor,
-        psf=json.dumps(truth.psf),
-        parameters=json.dumps(truth.parameters),
-        values=json.dumps({k: None if v != v else v for k, v in truth.values.items()}),
     )
