@@ -11,6 +11,8 @@ import numpy.typing as npt
 from thymusimg.cells.contours import RAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thymusimg.section.model import FloatPlane
 
 INSIDE_AT = (0.3, 0.6, 0.9)
@@ -21,10 +23,12 @@ LEAST_CONTRAST = 0.1
 """CD45 contrast below which the ratio of contrasts would be noise."""
 
 _ANGLES = np.arange(RAYS) * (2 * np.pi / RAYS)
+_DIRECTIONS = np.stack([np.sin(_ANGLES), np.cos(_ANGLES)], axis=1)
+_INSIDE_AT, _OUTSIDE_UM = np.array(INSIDE_AT), np.array(OUTSIDE_UM)
 
 
 def likeness(
-    planes: FloatPlane, centres: npt.NDArray[np.float64], radii: FloatPlane, pixel_um: float
+    planes: Sequence[FloatPlane], centres: npt.NDArray[np.float64], radii: FloatPlane, pixel_um: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Tell how much an outline stands out in the other stains as it does in CD45.
 
@@ -34,7 +38,7 @@ def likeness(
 
     Parameters
     ----------
-    planes : (R, Y, X) float32
+    planes : R × (Y, X) float32
         CD45 first, then the other stains, background-subtracted.
     centres : (N, 2) float64
         y, x in pixels.
@@ -50,61 +54,49 @@ def likeness(
     share : (N,) float64
         Share of those directions in which another stain is brighter inside too: the least over the stains.
     """
-    ratio, share = np.zeros(len(centres)), np.zeros(len(centres))
-    if len(planes) > 1 and len(centres):
-        _compare(
-            planes, centres, radii / np.float32(pixel_um), np.sin(_ANGLES), np.cos(_ANGLES),
-            np.array(INSIDE_AT), np.array(OUTSIDE_UM) / pixel_um, LEAST_CONTRAST, ratio, share,
-        )  # fmt: skip
-    return ratio, share
+    if len(planes) < 2 or len(centres) == 0:
+        return np.zeros(len(centres)), np.zeros(len(centres))
+    near, far = _inside_and_outside(planes[0], centres, radii, pixel_um)
+    # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
+    falls = near > far
+    own = np.maximum(_contrast(near, far, falls), LEAST_CONTRAST)
+    lowest, fewest = np.full(len(centres), np.inf), np.full(len(centres), np.inf)
+    for plane in planes[1:]:
+        near, far = _inside_and_outside(plane, centres, radii, pixel_um)
+        lowest = np.minimum(lowest, _contrast(near, far, falls))
+        brighter = np.count_nonzero(falls & (near > far), axis=1)
+        fewest = np.minimum(fewest, brighter / np.maximum(np.count_nonzero(falls, axis=1), 1))
+    return lowest / own, fewest
+
+
+def _contrast(
+    near: npt.NDArray[np.float64], far: npt.NDArray[np.float64], where: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    inside, outside = (near * where).sum(axis=1), (far * where).sum(axis=1)
+    contrast: npt.NDArray[np.float64] = (inside - outside) / (np.abs(inside) + np.abs(outside) + 1e-6)
+    return contrast
+
+
+def _inside_and_outside(
+    plane: FloatPlane, centres: npt.NDArray[np.float64], radii: FloatPlane, pixel_um: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the mean signal just inside and just outside every outline in every direction, (N, RAYS) each."""
+    near, far = np.zeros(radii.shape), np.zeros(radii.shape)
+    _probe(plane, centres, radii / np.float32(pixel_um), _DIRECTIONS, _INSIDE_AT, _OUTSIDE_UM / pixel_um, near, far)
+    return near, far
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(
-    planes: FloatPlane,
-    centres: npt.NDArray[np.float64],
-    radii: FloatPlane,
-    sines: npt.NDArray[np.float64],
-    cosines: npt.NDArray[np.float64],
-    parts: npt.NDArray[np.float64],
-    beyond: npt.NDArray[np.float64],
-    least: float,
-    ratio: npt.NDArray[np.float64],
-    share: npt.NDArray[np.float64],
-) -> None:
-    stains, height, width = planes.shape
-    near, far = np.empty(stains), np.empty(stains)
-    inside, outside, brighter = np.empty(stains), np.empty(stains), np.empty(stains)
+def _probe(plane, centres, radii, directions, parts, beyond, near, far):  # type: ignore[no-untyped-def]  # compiled
+    height, width = plane.shape
     for i in range(len(centres)):
-        inside[:], outside[:], brighter[:] = 0, 0, 0
-        falls = 0
         for t in range(RAYS):
-            near[:], far[:] = 0, 0
             for s in range(len(parts) + len(beyond)):
                 within = s < len(parts)
                 reach = radii[i, t] * parts[s] if within else radii[i, t] + beyond[s - len(parts)]
-                y = min(max(int(np.floor(centres[i, 0] + reach * sines[t] + 0.5)), 0), height - 1)
-                x = min(max(int(np.floor(centres[i, 1] + reach * cosines[t] + 0.5)), 0), width - 1)
-                for p in range(stains):
-                    if within:
-                        near[p] += planes[p, y, x]
-                    else:
-                        far[p] += planes[p, y, x]
-            # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
-            if near[0] / len(parts) <= far[0] / len(beyond):
-                continue
-            falls += 1
-            for p in range(stains):
-                inside[p] += near[p] / len(parts)
-                outside[p] += far[p] / len(beyond)
-                brighter[p] += near[p] / len(parts) > far[p] / len(beyond)
-        own, lowest, fewest = least, np.inf, np.inf
-        for p in range(stains):
-            contrast = (inside[p] - outside[p]) / (abs(inside[p]) + abs(outside[p]) + 1e-6)
-            if p == 0:
-                own = max(contrast, least)
-            else:
-                lowest = min(lowest, contrast)
-                fewest = min(fewest, brighter[p] / max(falls, 1))
-        ratio[i] = lowest / own
-        share[i] = fewest
+                y = min(max(int(np.floor(centres[i, 0] + reach * directions[t, 0] + 0.5)), 0), height - 1)
+                x = min(max(int(np.floor(centres[i, 1] + reach * directions[t, 1] + 0.5)), 0), width - 1)
+                if within:
+                    near[i, t] += plane[y, x] / len(parts)
+                else:
+                    far[i, t] += plane[y, x] / len(beyond)

@@ -109,8 +109,9 @@ def sample_windows(analysable: Mask, section: Section, settings: GateSettings) -
     factor = section.grid.factor
     tiles = [tile.core for tile in tile_grid(section.shape, max(settings.sample_tile_px, factor))]
     share = np.array([analysable[_coarse(tile, factor)].mean() for tile in tiles])
-    good = np.flatnonzero(share >= min(0.5, share.max(initial=0.0) * 0.9))
-    good = good[share[good] > 0]
+    good = np.flatnonzero(share > 0)
+    if len(good) > settings.sample_tiles:  # else all tissue is read, however the tiles lie on it
+        good = good[share[good] >= min(0.5, share.max() * 0.9)]
     if len(good) > settings.sample_tiles:
         good = good[np.linspace(0, len(good) - 1, settings.sample_tiles).round().astype(np.intp)]
     return [tiles[i] for i in good]
@@ -134,7 +135,13 @@ def _sample(section: Section, correction: Correction, analysable: Mask, window: 
     deviations = blocks.std(axis=(1, 3), dtype=np.float64, ddof=1)
     row = np.where(whole, means, np.nan)
     lag = NEIGHBOUR_BLOCKS
-    neighbours = np.stack([row[:, lag:-lag], row[:, : -2 * lag], row[:, 2 * lag :]], axis=-1).reshape(-1, 3)
+    # along rows and along columns, so that a turned slide has the same background
+    neighbours = np.concatenate(
+        [
+            np.stack([line[:, lag:-lag], line[:, : -2 * lag], line[:, 2 * lag :]], axis=-1).reshape(-1, 3)
+            for line in (row, row.T)
+        ]
+    )
     return _Sample(means[whole], deviations[whole], neighbours[np.isfinite(neighbours).all(axis=1)], cd45[inside])
 
 

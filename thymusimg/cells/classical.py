@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.cells.autofluorescence import likeness
+from thymusimg.cells.collect import Found, empty, join
 from thymusimg.cells.company import SUPPORT_UM as COMPANY_UM
 from thymusimg.cells.company import count_company
-from thymusimg.cells.collect import Found, empty, join
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
 from thymusimg.cells.evenness import FLOOR_SD, even_out
 from thymusimg.cells.evidence import is_autofluorescent, score_outlines
 from thymusimg.cells.model import Cells
-from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint
+from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint, sum_under
 from thymusimg.cells.seeds import SUPPORT_UM, find_seeds
 from thymusimg.errors import CellsError, PixelSizeError
 from thymusimg.progress import silent
@@ -42,13 +42,15 @@ SEED_UM = 0.6
 """Working pixels of at most this side are binned 2 × 2 for the search of seeds."""
 SMOOTHING_UM = 0.3
 """SD of the blur before seeds and outlines are looked for: below the width of a membrane's image."""
-LEAST_VOTES = 1.8
+LEAST_VOTES = 2.0
 """Fewest votes of a seed."""
 SLOP_PX = 16
 """Working pixels at a window's rim that are not used: vectorised filters round the ends of rows differently."""
 
 OUTLINES_UM = REACH_UM + 2 * LARGEST_UM + COMPANY_UM
 """A tile's cells depend on outlines no farther away than this."""
+JOINED_PX, TILES_A_THREAD = 2048, 4
+"""Smaller tiles are joined to this side where every thread still gets so many: a tile reads 80 µm around itself."""
 LEAST_SEEN = 0.6
 """Part of a cell's outline that must not be covered by others."""
 STAINS = ("cd45", "k14", "k8")
@@ -122,10 +124,9 @@ def detect_cells(
             f"at most {settings.coarsest_pixel_um:.3g} µm is needed"
         )
     work = _Work(section, correction, compartments.analysable, gate, settings, _Scales.of(section.pixel_size_um))
-    factor = section.grid.factor
-    wanted = [
-        tile.core for tile in tile_grid(section.shape, tile_px) if work.analysable[_coarse(tile.core, factor)].any()
-    ]
+    wanted = _with_tissue(work.analysable, section, max(tile_px, JOINED_PX))
+    if len(wanted) < TILES_A_THREAD * threads:
+        wanted = _with_tissue(work.analysable, section, tile_px)
     fraction = np.zeros(section.grid.shape, np.float32)
     found: list[Found] = []
     with _one_thread_in_opencv():
@@ -216,11 +217,13 @@ class _Work:
             slice(inner.y0 - window.y0, inner.y1 - window.y0),
             slice(inner.x0 - window.x0, inner.x1 - window.x0),
         )
-        planes = self._read(self.stains[1:], inner)
-        stack = np.stack([cd45[rows, columns], *(planes[role] for role in self.stains[1:])])
+        others = self._read(self.stains[1:], inner)
+        planes = [np.ascontiguousarray(cd45[rows, columns]), *(others[role] for role in self.stains[1:])]
         centres = centres - np.array([inner.y0, inner.x0])
-        mine = mine[~is_autofluorescent(*likeness(stack, centres[mine], radii[mine], px))]
-        boxes, starts, bits, sums = paint(centres, radii, px, mine, (inner.y0, inner.x0), stack)
+        mine = mine[~is_autofluorescent(*likeness(planes, centres[mine], radii[mine], px))]
+        boxes, starts, bits, sums = paint(centres, radii, px, mine, (inner.y0, inner.x0), inner.shape)
+        light = [sum_under(boxes, starts, bits, plane) for plane in planes]
+        sums = np.concatenate([sums, np.stack(light, axis=1)], axis=1)
         boxes += np.array([inner.y0, inner.y0, inner.x0, inner.x0], np.int32)
         seen = (sums[:, 0] * px**2 >= self.settings.minimum_area_um2) & (sums[:, 0] >= LEAST_SEEN * sums[:, 1])
         return Found(boxes, starts, bits, sums, scores[mine]).select(seen)
@@ -301,6 +304,11 @@ class _Work:
         coarse = np.where(inside[:, None], pixels, 0) // self.section.grid.factor
         wanted: npt.NDArray[np.bool_] = inside & self.analysable[coarse[:, 0], coarse[:, 1]]
         return wanted
+
+
+def _with_tissue(analysable: Mask, section: Section, tile_px: int) -> list[Window]:
+    cores = (tile.core for tile in tile_grid(section.shape, tile_px))
+    return [core for core in cores if analysable[_coarse(core, section.grid.factor)].any()]
 
 
 def _binned(plane: FloatPlane, factor: int) -> FloatPlane:

@@ -61,7 +61,8 @@ def trace_outlines(
 
     Along 32 rays the drop of the signal from just inside to just outside a radius is the evidence for the cell's
     edge; the outline is the closed path of radii with the largest sum of drops less ``STIFFNESS`` times its
-    changes, found by dynamic programming over one and a half turns, of which the middle one is kept.
+    changes, found by dynamic programming over two turns, of which the middle one is kept: with fewer, the ray it
+    starts from would show.
 
     Parameters
     ----------
@@ -114,8 +115,8 @@ def _trace(
     flat = plane.reshape(-1)
     samples = offsets.shape[1]
     margin = int(np.abs(offsets).max() // width) + 2
-    turns = RAYS + RAYS // 2
-    first = RAYS // 4
+    turns = 2 * RAYS
+    first = RAYS // 2
     polar = np.empty((RAYS, samples), np.float32)
     drop = np.empty((RAYS, RADII), np.float32)
     # the ends are walls: no path runs beyond the smallest and the largest radius

@@ -125,8 +125,8 @@ def _shared(distance, a, b):  # type: ignore[no-untyped-def]  # compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-untyped-def]  # compiled
-    """Give every pixel to the outline in which it lies deepest, and sum the stains over the cells.
+def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-untyped-def]  # compiled
+    """Give every pixel to the outline in which it lies deepest.
 
     Depth is the distance to the centre over the outline's radius in that direction, so that two cells part where
     their outlines cross.
@@ -142,8 +142,8 @@ def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-
         Outlines to paint; the others only take their share.
     corner : (int, int)
         Where the window begins on the slide.
-    planes : (R, Y, X) float32
-        The stains in the window.
+    shape : (int, int)
+        Of the window.
 
     Returns
     -------
@@ -152,10 +152,10 @@ def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-
     starts : (M + 1,) int64
     bits : bool
         As in :class:`thymusimg.cells.model.CellMasks`.
-    sums : (M, 4 + R) float64
-        Pixels owned, pixels inside the outline, Σy, Σx (on the slide) and ΣI of each plane.
+    sums : (M, 4) float64
+        Pixels owned, pixels inside the outline, Σy and Σx (on the slide).
     """
-    height, width = planes.shape[1:]
+    height, width = shape
     count = len(wanted)
     reach = np.empty(len(centres), np.float64)
     for i in range(len(centres)):
@@ -171,7 +171,7 @@ def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-
         boxes[m, 3] = min(width, int(np.floor(centres[i, 1] + reach[i])) + 2)
         starts[m + 1] = starts[m] + (boxes[m, 1] - boxes[m, 0]) * (boxes[m, 3] - boxes[m, 2])
     bits = np.zeros(starts[count], np.bool_)
-    sums = np.zeros((count, 4 + len(planes)), np.float64)
+    sums = np.zeros((count, 4), np.float64)
     rivals = np.empty(64, np.int64)
     for m in range(count):
         i = wanted[m]
@@ -217,10 +217,22 @@ def paint(centres, radii, pixel_um, wanted, corner, planes):  # type: ignore[no-
                             sums[m, 0] += 1
                             sums[m, 2] += y + corner[0]
                             sums[m, 3] += x + corner[1]
-                            for p in range(len(planes)):
-                                sums[m, 4 + p] += planes[p, y, x]
                 at += 1
     return boxes, starts, bits, sums
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_under(boxes, starts, bits, plane):  # type: ignore[no-untyped-def]  # compiled
+    """Return the sum of ``plane`` over the mask of every box, float64."""
+    sums = np.zeros(len(boxes), np.float64)
+    for m in range(len(boxes)):
+        at = starts[m]
+        for y in range(boxes[m, 0], boxes[m, 1]):
+            for x in range(boxes[m, 2], boxes[m, 3]):
+                if bits[at]:
+                    sums[m] += plane[y, x]
+                at += 1
+    return sums
 
 
 @numba.njit(cache=True, nogil=True)

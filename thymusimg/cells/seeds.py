@@ -18,7 +18,7 @@ SPREAD_UM = 0.4
 """Votes are blurred by this SD: cells are not perfect circles."""
 APART_UM = 1.0
 """Votes are compared over this distance."""
-NEARLY = 0.8
+NEARLY = 0.85
 """A seed has at least this part of the most votes within ``APART_UM``: the best outline of two cells that lie over
 each other often starts beside the peak."""
 RIM_UM = 0.8
@@ -64,10 +64,16 @@ def find_seeds(plane: FloatPlane, pixel_um: float, weakest: float) -> tuple[npt.
     )
     votes = cv2.GaussianBlur(votes, (0, 0), SPREAD_UM / pixel_um)
     votes *= np.float32(1 / pixel_um)  # so that a ring has as many votes at any pixel size
-    side = 2 * round(APART_UM / pixel_um) + 1
-    around = cv2.dilate(votes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    around = cv2.dilate(votes, disc(round(APART_UM / pixel_um)))
     places = np.argwhere((votes >= np.float32(NEARLY) * around) & (votes > weakest))
     return places, votes[places[:, 0], places[:, 1]]
+
+
+def disc(radius: int) -> npt.NDArray[np.uint8]:
+    """Return a disc of pixels, the same however it is turned (OpenCV's ellipse is not)."""
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    pixels: npt.NDArray[np.uint8] = (y**2 + x**2 <= radius**2).astype(np.uint8)
+    return pixels
 
 
 @numba.njit(cache=True, nogil=True)

@@ -33,8 +33,8 @@ class GateSettings(Frozen):
     control_quantile: float = Field(0.995, gt=0.5, lt=1)
     """Quantile of the controls' tissue pixels that becomes the gate (SCIENCE §4: 99.5 %)."""
 
-    sample_tiles: int = Field(24, ge=4, le=400)
-    """Full-resolution tiles that are read to measure the background."""
+    sample_tiles: int = Field(40, ge=4, le=400)
+    """At most so many full-resolution tiles are read to measure the background."""
 
     sample_tile_px: int = Field(256, ge=64, le=2048)
     """Side of such a tile, in full-resolution pixels."""
