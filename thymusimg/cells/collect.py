@@ -88,9 +88,17 @@ def _pack(boxes, starts, bits, order):  # type: ignore[no-untyped-def]  # compil
         for y in range(height):
             for x in range(width):
                 if bits[at]:
-                    y0, y1, x0, x1 = min(y0, y), max(y1, y + 1), min(x0, x), max(x1, x + 1)
+                    # plain comparisons: min and max take long to compile
+                    if y < y0:
+                        y0 = y
+                    y1 = y + 1
+                    if x < x0:
+                        x0 = x
+                    if x >= x1:
+                        x1 = x + 1
                 at += 1
-        y0, x0 = min(y0, y1), min(x0, x1)
+        if y1 == 0:
+            y0, x0 = 0, 0
         tight[m, 0], tight[m, 1] = boxes[i, 0] + y0, boxes[i, 0] + y1
         tight[m, 2], tight[m, 3] = boxes[i, 2] + x0, boxes[i, 2] + x1
         begins[m + 1] = begins[m] + (y1 - y0) * (x1 - x0)

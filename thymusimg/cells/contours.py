@@ -84,7 +84,21 @@ def trace_outlines(
         # seeds lie on one lattice: all share the fraction of their place, and with it the weights of sampling
         corners = np.floor(centres).astype(np.int64)
         offsets, wy, wx = _sampling(centres[0] - corners[0], pixel_um, plane.shape[1])
-        _trace(plane, corners, offsets, wy, wx, np.float32(STIFFNESS), steps, evidence)
+        margin = int(np.abs(offsets).max() // plane.shape[1]) + 2
+        best = np.full((2, RADII + 2), -1e9, np.float32)  # the ends are walls: no path runs beyond them
+        _trace(
+            plane.ravel(),
+            plane.shape,
+            margin,
+            corners,
+            offsets,
+            wy,
+            wx,
+            np.float32(STIFFNESS),
+            best,
+            steps,
+            evidence,
+        )
         evidence[:, EVIDENCE.index("votes")] = votes
     return Outlines(centres, (SMALLEST_UM + STEP_UM * steps).astype(np.float32), evidence)
 
@@ -101,27 +115,16 @@ def _sampling(
 
 
 @numba.njit(cache=True, nogil=True)
-def _trace(
-    plane: FloatPlane,
-    corners: npt.NDArray[np.int64],
-    offsets: npt.NDArray[np.int64],
-    wy: FloatPlane,
-    wx: FloatPlane,
-    stiffness: np.float32,
-    steps: npt.NDArray[np.int8],
-    evidence: FloatPlane,
-) -> None:
-    height, width = plane.shape
-    flat = plane.reshape(-1)
+def _trace(  # type: ignore[no-untyped-def]  # compiled
+    flat, shape, margin, corners, offsets, wy, wx, stiffness, walls, steps, evidence
+):
+    height, width = shape
     samples = offsets.shape[1]
-    margin = int(np.abs(offsets).max() // width) + 2
     turns = 2 * RAYS
     first = RAYS // 2
     polar = np.empty((RAYS, samples), np.float32)
     drop = np.empty((RAYS, RADII), np.float32)
-    # the ends are walls: no path runs beyond the smallest and the largest radius
-    best = np.full(RADII + 2, np.float32(-1e9))
-    following = np.full(RADII + 2, np.float32(-1e9))
+    best, following = walls[0], walls[1]
     back = np.zeros((turns, RADII), np.int8)
     for i in range(len(corners)):
         y, x = corners[i]
@@ -142,7 +145,8 @@ def _trace(
             t = turn % RAYS
             for k in range(RADII):
                 stay, smaller, larger = best[k + 1], best[k] - stiffness, best[k + 2] - stiffness
-                value = max(stay, max(smaller, larger))
+                value = smaller if smaller > larger else larger
+                value = stay if stay > value else value
                 following[k + 1] = value + drop[t, k]
                 back[turn, k] = 0 if stay == value else (-1 if smaller == value else 1)
             best, following = following, best
@@ -170,7 +174,8 @@ def _weigh(polar: FloatPlane, drop: FloatPlane, steps: npt.NDArray[np.int8], evi
         radius += np.float32(SMALLEST_UM + STEP_UM * k)
         dark[t] = polar[t, k + INSIDE + OUTSIDE]
         for s in range(k + INSIDE + OUTSIDE + 1, k + INSIDE + BEYOND):
-            dark[t] = min(dark[t], polar[t, s])
+            if polar[t, s] < dark[t]:
+                dark[t] = polar[t, s]
     # a bright speck on the outline may not make a cell: the best quarter of the directions does not count;
     # of the surroundings only the darkest eighth does: in packed tissue the rest are other cells
     evidence[0] = _mean_of_lowest(edge, RAYS - RAYS // 4)
@@ -185,7 +190,14 @@ def _weigh(polar: FloatPlane, drop: FloatPlane, steps: npt.NDArray[np.int8], evi
 
 @numba.njit(cache=True, nogil=True)
 def _mean_of_lowest(values: FloatPlane, count: int) -> np.float32:
-    values.sort()
+    # insertion sort: there are 32 values, and a library sort takes a second to compile
+    for i in range(1, len(values)):
+        value = values[i]
+        j = i
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
     total = np.float32(0)
     for i in range(count):
         total += values[i]

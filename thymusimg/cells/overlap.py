@@ -49,9 +49,15 @@ def keep_best(
     middles = centres + np.rint(_shift(radii) / pixel_um * 16) / 16  # sixteenths: exact wherever the origin lies
     order = np.lexsort((centres[:, 1], centres[:, 0], middles[:, 1], middles[:, 0]))
     kept = np.zeros(len(centres), np.bool_)
-    kept[order] = _keep(
-        middles[order] * pixel_um, size[order], scores[order], 2 * LARGEST_UM, maximum_overlap, ROUNDS
-    )
+    places, sizes = middles[order] * pixel_um, size[order]
+    pairs = np.empty((32 * len(order) + 32, 2), np.int32)
+    found = _conflicts(places, sizes, 2 * LARGEST_UM, maximum_overlap, pairs)
+    if found > len(pairs):
+        pairs = np.empty((found, 2), np.int32)
+        _conflicts(places, sizes, 2 * LARGEST_UM, maximum_overlap, pairs)
+    state = np.zeros(len(order), np.int8)
+    _choose(pairs, found, scores[order], ROUNDS, state)
+    kept[order] = state == 1
     return kept
 
 
@@ -65,46 +71,47 @@ def _shift(radii: FloatPlane) -> npt.NDArray[np.float64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep(places, size, scores, farthest, maximum_overlap, rounds):  # type: ignore[no-untyped-def]  # compiled
-    count = len(places)
-    first = np.empty(32 * count + 32, np.int32)
-    second = np.empty(32 * count + 32, np.int32)
-    pairs = 0
-    for i in range(count):
-        for j in range(i + 1, count):
-            if places[j, 0] - places[i, 0] > farthest:
+def _conflicts(places, size, farthest, maximum_overlap, pairs):  # type: ignore[no-untyped-def]  # compiled
+    """Write the pairs that conflict as far as there is room for them, and return how many there are."""
+    found = 0
+    for i in range(len(places)):
+        for j in range(i + 1, len(places)):
+            dy, dx = places[j, 0] - places[i, 0], places[j, 1] - places[i, 1]
+            if dy > farthest:
                 break
-            if abs(places[j, 1] - places[i, 1]) > farthest:
+            if dx > farthest or dx < -farthest:
                 continue
-            distance = np.sqrt((places[j, 0] - places[i, 0]) ** 2 + (places[j, 1] - places[i, 1]) ** 2)
-            if _shared(distance, size[i], size[j]) > maximum_overlap:
-                if pairs == len(first):
-                    first = np.concatenate((first, np.empty_like(first)))
-                    second = np.concatenate((second, np.empty_like(second)))
-                first[pairs], second[pairs] = i, j
-                pairs += 1
-    state = np.zeros(count, np.int8)  # 0 undecided, 1 kept, -1 dropped
-    beaten = np.empty(count, np.bool_)
+            if _shared(np.sqrt(dy * dy + dx * dx), size[i], size[j]) > maximum_overlap:
+                if found < len(pairs):
+                    pairs[found, 0], pairs[found, 1] = i, j
+                found += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(pairs, found, scores, rounds, state):  # type: ignore[no-untyped-def]  # compiled
+    """Decide in ``state``: 1 kept, -1 dropped, 0 undecided."""
+    beaten = np.empty(len(state), np.bool_)
     for _ in range(rounds):
-        beaten[:] = False
-        for p in range(pairs):
-            i, j = first[p], second[p]
+        for i in range(len(state)):
+            beaten[i] = False
+        for p in range(found):
+            i, j = pairs[p, 0], pairs[p, 1]
             if state[i] == 0 and state[j] == 0:
                 # i is the upper (or left) one, and wins a tie
                 if scores[i] >= scores[j]:
                     beaten[j] = True
                 else:
                     beaten[i] = True
-        for i in range(count):
+        for i in range(len(state)):
             if state[i] == 0 and not beaten[i]:
                 state[i] = 1
-        for p in range(pairs):
-            i, j = first[p], second[p]
+        for p in range(found):
+            i, j = pairs[p, 0], pairs[p, 1]
             if state[i] == 1 and state[j] == 0:
                 state[j] = -1
             elif state[j] == 1 and state[i] == 0:
                 state[i] = -1
-    return state == 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,8 +131,14 @@ def _shared(distance, a, b):  # type: ignore[no-untyped-def]  # compiled
     return lens / (np.pi * small * small)
 
 
-@numba.njit(cache=True, nogil=True)
-def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-untyped-def]  # compiled
+def paint(
+    centres: npt.NDArray[np.float64],
+    radii: FloatPlane,
+    pixel_um: float,
+    wanted: npt.NDArray[np.intp],
+    corner: tuple[int, int],
+    shape: tuple[int, int],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
     """Give every pixel to the outline in which it lies deepest.
 
     Depth is the distance to the centre over the outline's radius in that direction, so that two cells part where
@@ -155,25 +168,28 @@ def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-u
     sums : (M, 4) float64
         Pixels owned, pixels inside the outline, Σy and Σx (on the slide).
     """
-    height, width = shape
-    count = len(wanted)
-    reach = np.empty(len(centres), np.float64)
-    for i in range(len(centres)):
-        reach[i] = radii[i].max() / pixel_um
-    largest = reach.max() if len(centres) else 0.0
-    boxes = np.zeros((count, 4), np.int32)
-    starts = np.zeros(count + 1, np.int64)
-    for m in range(count):
-        i = wanted[m]
-        boxes[m, 0] = max(0, int(np.floor(centres[i, 0] - reach[i])))
-        boxes[m, 1] = min(height, int(np.floor(centres[i, 0] + reach[i])) + 2)
-        boxes[m, 2] = max(0, int(np.floor(centres[i, 1] - reach[i])))
-        boxes[m, 3] = min(width, int(np.floor(centres[i, 1] + reach[i])) + 2)
-        starts[m + 1] = starts[m] + (boxes[m, 1] - boxes[m, 0]) * (boxes[m, 3] - boxes[m, 2])
-    bits = np.zeros(starts[count], np.bool_)
-    sums = np.zeros((count, 4), np.float64)
+    reach = radii.max(axis=1, initial=0.0).astype(np.float64) / pixel_um
+    low, high = np.floor(centres - reach[:, None])[wanted], np.floor(centres + reach[:, None])[wanted] + 2
+    limits = np.array(shape, np.float64)
+    low, high = np.clip(low, 0, limits), np.clip(high, 0, limits)
+    boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1).astype(np.int32)
+    sides = (boxes[:, 1::2] - boxes[:, ::2]).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(sides[:, 0] * sides[:, 1])])
+    bits = np.zeros(starts[-1], np.bool_)
+    sums = np.zeros((len(wanted), 4))
+    smallest = radii.min(axis=1, initial=np.inf).astype(np.float64) / pixel_um
+    _paint(
+        centres, radii, pixel_um, wanted, corner, reach, reach.max(initial=0.0), smallest, boxes, starts, bits, sums
+    )
+    return boxes, starts, bits, sums
+
+
+@numba.njit(cache=True, nogil=True)
+def _paint(  # type: ignore[no-untyped-def]  # compiled
+    centres, radii, pixel_um, wanted, corner, reach, largest, smallest, boxes, starts, bits, sums
+):
     rivals = np.empty(64, np.int64)
-    for m in range(count):
+    for m in range(len(wanted)):
         i = wanted[m]
         found = 0
         for step in (-1, 1):
@@ -187,9 +203,8 @@ def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-u
                     rivals[found] = j
                     found += 1
                 j += step
-        y0, y1, x0, x1 = boxes[m]
+        y0, y1, x0, x1 = boxes[m, 0], boxes[m, 1], boxes[m, 2], boxes[m, 3]
         at = starts[m]
-        smallest = radii[i].min() / pixel_um
         for y in range(y0, y1):
             dy = y - centres[i, 0]
             for x in range(x0, x1):
@@ -197,7 +212,7 @@ def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-u
                 far2 = dy * dy + dx * dx
                 if far2 < reach[i] * reach[i]:
                     depth = -1.0  # not known yet: the arc tangent is dear, and few pixels need it
-                    if far2 >= smallest * smallest:
+                    if far2 >= smallest[i] * smallest[i]:
                         depth = _depth(dy, dx, radii[i], pixel_um)
                     if depth < 1:
                         sums[m, 1] += 1
@@ -218,7 +233,6 @@ def paint(centres, radii, pixel_um, wanted, corner, shape):  # type: ignore[no-u
                             sums[m, 2] += y + corner[0]
                             sums[m, 3] += x + corner[1]
                 at += 1
-    return boxes, starts, bits, sums
 
 
 @numba.njit(cache=True, nogil=True)
@@ -249,20 +263,23 @@ def _depth(dy, dx, radii, pixel_um):  # type: ignore[no-untyped-def]  # compiled
     return distance / (radii[ray] * (1 - part) + radii[(ray + 1) % RAYS] * part)
 
 
-@numba.njit(cache=True, nogil=True)
-def count_positive(plane, threshold, factor, shape):  # type: ignore[no-untyped-def]  # compiled
+def count_positive(plane: FloatPlane, threshold: np.float32, factor: int, shape: tuple[int, int]) -> FloatPlane:
     """Return the share of pixels at or above ``threshold`` in every block of ``factor`` pixels, as float32.
 
     Blocks count from the plane's corner; the last ones may be cut by its edge.
     """
-    height, width = plane.shape
-    share = np.zeros(shape, np.float32)
-    for by in range(shape[0]):
-        for bx in range(shape[1]):
-            y1, x1 = min((by + 1) * factor, height), min((bx + 1) * factor, width)
-            positive = 0
-            for y in range(by * factor, y1):
-                for x in range(bx * factor, x1):
-                    positive += plane[y, x] >= threshold
-            share[by, bx] = positive / ((y1 - by * factor) * (x1 - bx * factor))
-    return share
+    counts = np.zeros(shape, np.float32)
+    _count_positive(plane, threshold, factor, counts)
+    rows, columns = (
+        np.clip(size - np.arange(n) * factor, 0, factor) for size, n in zip(plane.shape, shape, strict=True)
+    )
+    counts /= np.multiply.outer(rows, columns).astype(np.float32)
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_positive(plane, threshold, factor, counts):  # type: ignore[no-untyped-def]  # compiled
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            if plane[y, x] >= threshold:
+                counts[y // factor, x // factor] += np.float32(1)
