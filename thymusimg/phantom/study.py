@@ -145,8 +145,8 @@ def write_phantoms(
 ) -> Path:
     """Write ``count`` sections of a preset, their study table and their truth; return the table's path.
 
-    Leaves ``OUT/study.csv``, ``OUT/ID.ome.tif``, ``OUT/truth/sections/ID.zarr``, ``OUT/truth/tables/cells.parquet``
-    and ``OUT/truth/tables/sections.csv``. Two sections make an animal. Presets ``null`` and ``reversed`` are studies of
+    Leaves ``OUT/study.csv``, ``OUT/ID.ome.tif``, ``OUT/truth/sections/ID.zarr`` and, in ``OUT/truth/tables``,
+    ``cells.parquet`` and ``sections.csv``. Two sections make an animal. Presets ``null`` and ``reversed`` are studies of
     two groups, which share the sections evenly.
 
     Raises
