@@ -146,8 +146,8 @@ def write_phantoms(
     """Write ``count`` sections of a preset, their study table and their truth; return the table's path.
 
     Leaves ``OUT/study.csv``, ``OUT/ID.ome.tif``, ``OUT/truth/sections/ID.zarr`` and, in ``OUT/truth/tables``,
-    ``cells.parquet`` and ``sections.csv``. Two sections make an animal. Presets ``null`` and ``reversed`` are studies of
-    two groups, which share the sections evenly.
+    ``cells.parquet`` and ``sections.csv``. Two sections make an animal. Presets ``null`` and ``reversed`` are
+    studies of two groups, which share the sections evenly.
 
     Raises
     ------

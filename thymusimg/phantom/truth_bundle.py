@@ -20,8 +20,8 @@ def write_truth(phantom: Phantom, path: Path, section_id: str) -> None:
     """Write a section's truth as an OME-Zarr 0.5 bundle.
 
     ``labels/tissue``, ``labels/compartments`` and ``labels/artefact`` on the coarse grid, ``labels/cells`` (the
-    human profiles) at full resolution; the clean stains (before background, bleed-through, blur and camera) as the
-    coarse image; every body in ``tables/cells``; point spread function, mixing matrix, parameters and the true value
+    human profiles) at full resolution; the clean stains (before background, bleed-through, blur and camera) as
+    the coarse image; every body in ``tables/cells``; point spread function, mixing matrix, parameters and the true value
     of every column that follows from the truth in the attributes.
 
     Raises
