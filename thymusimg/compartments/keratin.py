@@ -5,9 +5,10 @@ The rule, on background-subtracted planes:
 1. Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue.
 2. The ratio of the local densities K14 / K8 (Gaussian, ``density_um``) is searched for two populations. If their
    ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the
-   levels of medulla and cortex, and a ratio says which mixture of the two it is. A factor common to both keratins,
-   such as a dark tile corner, cancels. Each strand votes with its own ratio, and the votes of a neighbourhood are
-   its medullary share; the neighbourhood is the smaller the more the populations differ (``share.py``).
+   levels of medulla and cortex, and a ratio says which mixture of the two it is. A contrast below a factor of two
+   must last over ``mosaic_um``, where a random mosaic of cells averages out. A factor common to both keratins, such
+   as a dark tile corner, cancels. Each strand votes with its own ratio, and the votes of a neighbourhood are its
+   medullary share; the neighbourhood is the smaller the more the populations differ (``share.py``).
 3. More than ``medulla_cut`` medulla with K14 present is medulla; less, with K8 present, is cortex. Tissue without
    the keratin of its own, and mixtures wider than ``mixed_width_um``, are indeterminate. Narrow patches of medulla
    that face the outside of the lobe are connective tissue (``edge.py``).
@@ -130,7 +131,7 @@ class _Division:
 def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> _Division:
     d14, d8 = local_densities(k14, k8, judged, settings.density_um / px)
     levels = measure_levels(d14[judged], d8[judged], settings)
-    if levels is None:
+    if levels is None or not (levels.clear or _lasts(k14, k8, judged, px, settings)):
         return _one_population(d14, d8, judged, settings)
     width = share_width_um(levels, settings)
     share = voted_share((k14, k8), judged, (d14, d8), levels, px, settings)
@@ -145,6 +146,16 @@ def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: 
     labels[drop_small(mixed, _MIN_MIXED * (settings.mixed_width_um / px) ** 2)] = Compartment.INDETERMINATE
     labels[_foreign(near14, near8, judged, levels)] = Compartment.OTHER
     return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, width, settings))
+
+
+def _lasts(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> bool:
+    """Return whether K14 / K8 still differs over wider windows.
+
+    A random mosaic of cells of both kinds averages out as 1 / sigma; compartments do not.
+    """
+    wide14, wide8 = local_densities(k14, k8, judged, settings.mosaic_um / px)
+    levels = measure_levels(wide14[judged], wide8[judged], settings)
+    return levels is not None and levels.steps
 
 
 def _foreign(d14: FloatPlane, d8: FloatPlane, judged: Mask, levels: Levels) -> Mask:

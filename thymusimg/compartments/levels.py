@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import CompartmentSettings
 
 _ROUNDS = 6
+_MIN_K14_STEP = 1.2  # while the populations are looked for; in the end it must be a real step
 _K14_STEP = 1.4
-_FIRST_K14_STEP = 1.2  # allowed on the way to populations that are clear of each other
 _CLEAR_CONTRAST = 2.0  # a random mosaic of cells of both kinds has less at the scale of twenty cells
 _MAX_LOW_K8 = 0.25
 _MIN_PIXELS = 20
@@ -44,9 +44,14 @@ class Levels:
     k8_present: float
 
     @property
+    def steps(self) -> bool:
+        """Whether K14 alone rises from cortex to medulla by a factor of 1.4 or more."""
+        return self.k14_medulla >= _K14_STEP * self.k14_cortex
+
+    @property
     def clear(self) -> bool:
         """Whether the levels differ by more than a random mosaic of cells of both kinds gives."""
-        return self.k14_medulla >= _K14_STEP * self.k14_cortex and self.contrast >= _CLEAR_CONTRAST
+        return self.steps and self.contrast >= _CLEAR_CONTRAST
 
     @property
     def contrast(self) -> float:
@@ -85,26 +90,15 @@ def measure_levels(k14: FloatPlane, k8: FloatPlane, settings: CompartmentSetting
     settings : CompartmentSettings
     """
     table = _Table.of(k14, k8)
-    found = _search(table, _K14_STEP, settings)
-    if found is None:
-        found = _search(table, _FIRST_K14_STEP, settings)
-        found = found if found is not None and found.clear else None
-    return found if found is not None and found.contrast >= settings.min_contrast else None
-
-
-def _search(table: _Table, k14_step: float, settings: CompartmentSettings) -> Levels | None:
-    """Divide by the ratio and measure the levels, in turn; None once K14 rises by less than ``k14_step``."""
     cut = table.split_ratio()
-    medullary, cortical = table.ratio > cut, table.ratio <= cut
-    margin = settings.mixed_share / 2
-    found = None
-    for _ in range(_ROUNDS + 1):
-        found = _levels(table, medullary, cortical, settings)
-        if found is None or found.k14_medulla < k14_step * found.k14_cortex:
+    found = _levels(table, table.ratio > cut, table.ratio <= cut, settings)
+    for _ in range(_ROUNDS):
+        if found is None:
             return None
         share = found.medullary_share(table.k14, table.k8)
-        medullary, cortical = share > 0.5 + margin, share < 0.5 - margin
-    return found
+        margin = settings.mixed_share / 2
+        found = _levels(table, share > 0.5 + margin, share < 0.5 - margin, settings)
+    return found if found is not None and found.contrast >= settings.min_contrast else None
 
 
 @dataclass(frozen=True)
@@ -172,6 +166,8 @@ def _levels(
     if min(table.pixels(medullary), table.pixels(cortical)) < _MIN_PIXELS:
         return None
     k14_cortex, k14_medulla = table.median(k14, cortical), table.median(k14, medullary)
+    if k14_medulla < _MIN_K14_STEP * k14_cortex:
+        return None
     return Levels(
         k14_cortex=k14_cortex,
         k14_medulla=k14_medulla,

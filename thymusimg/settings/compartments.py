@@ -72,6 +72,9 @@ class CompartmentSettings(Frozen):
     min_contrast: float = Field(1.7, gt=1)
     """K14 / K8 must differ by this factor between two populations, or the section has one population only."""
 
+    mosaic_um: float = Field(45.0, gt=0, le=150)
+    """Gaussian sigma in µm over which a random mosaic of epithelial cells of both kinds averages out."""
+
     single_ratio: float = Field(3.0, gt=1)
     """In a section of one population, a keratin is absent when the other is this many times brighter."""
 
