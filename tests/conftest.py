@@ -20,6 +20,12 @@ SPEC = PhantomSpec(
 
 
 @pytest.fixture(scope="session")
+def lobe_spec() -> PhantomSpec:
+    """What the lobe is made of, for tests that change it."""
+    return SPEC
+
+
+@pytest.fixture(scope="session")
 def phantom() -> Phantom:
     """A synthetic lobe of 0.1 mm² at 0.65 µm a pixel."""
     return make_phantom(SPEC, seed=3, pixel_size_um=0.65)

@@ -20,15 +20,13 @@ SPEC_CHANGES = {"area_mm2": 0.05, "islets": 1}
 
 
 @pytest.fixture(scope="module")
-def slides(tmp_path_factory):
+def slides(tmp_path_factory, lobe_spec):
     """Four tiny lobes: two animals in each of two groups."""
-    from conftest import SPEC
-
     folder = tmp_path_factory.mktemp("slides é à")
     for i in range(4):
         cells = {"cd45_cortex_per_mm2": 1000.0 * (i + 1)}
         write_ome_tiff(
-            make_phantom(SPEC.model_copy(update={**SPEC_CHANGES, **cells}), seed=i, pixel_size_um=0.65),
+            make_phantom(lobe_spec.model_copy(update={**SPEC_CHANGES, **cells}), seed=i, pixel_size_um=0.65),
             folder / f"lobe {i}.ome.tif",
         )
     return folder

@@ -195,7 +195,7 @@ def test_missing_keratin_is_named(lobe: tuple[Tissue, Compartments]) -> None:
 
 
 def mosaic(contrast: float, *, halves: bool) -> Planes:
-    """Draw cells of 16 µm, each of one kind or the other: at random, or two kinds in one half and one in the other."""
+    """Draw cells of 16 µm, each of one kind or the other: at random, or a kind a half."""
     rng = np.random.default_rng(3)
     kind = rng.random((50, 50)) < 0.5
     if halves:

@@ -40,10 +40,8 @@ def absorb_small(labels: LabelPlane, codes: Sequence[int], min_px: float) -> Lab
 def _absorb_once(labels: LabelPlane, codes: Sequence[int], min_px: float) -> LabelPlane:
     part = np.zeros(256, bool)
     part[list(codes)] = True
-    patch, count = cc3d.connected_components(
-        np.where(part[labels], labels, 0), connectivity=4, return_N=True, out_dtype=np.uint32
-    )
-    area = areas(patch, count)
+    patch = cc3d.connected_components(np.where(part[labels], labels, 0), connectivity=4, out_dtype=np.uint32)
+    area = areas(patch, int(patch.max()))
     small = area < min_px
     small[0] = False
     if not small.any():

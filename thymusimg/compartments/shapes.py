@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cc3d
+import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -64,8 +64,9 @@ def closed(mask: Mask, radius_px: float) -> Mask:
 
 def components(mask: Mask, connectivity: int = 8) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Return the connected parts of ``mask``, numbered from 1, and the area in pixels of every number (0: rest)."""
-    labels, count = cc3d.connected_components(mask, connectivity=connectivity, return_N=True, out_dtype=np.uint32)
-    return labels, areas(labels, count)
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    count, labels = cv2.connectedComponents(pixels, connectivity=connectivity, ltype=cv2.CV_32S)
+    return labels.view(np.uint32), areas(labels.view(np.uint32), count - 1)
 
 
 def areas(labels: npt.NDArray[np.uint32], count: int) -> npt.NDArray[np.int64]:

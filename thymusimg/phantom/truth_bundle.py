@@ -21,8 +21,8 @@ def write_truth(phantom: Phantom, path: Path, section_id: str) -> None:
 
     ``labels/tissue``, ``labels/compartments`` and ``labels/artefact`` on the coarse grid, ``labels/cells`` (the
     human profiles) at full resolution; the clean stains (before background, bleed-through, blur and camera) as
-    the coarse image; every body in ``tables/cells``; point spread function, mixing matrix, parameters and the true value
-    of every column that follows from the truth in the attributes.
+    the coarse image; every body in ``tables/cells``; point spread function, mixing matrix, parameters and the
+    true value of every column that follows from the truth in the attributes.
 
     Raises
     ------
