@@ -59,7 +59,7 @@ def test_every_column_is_declared(result, table):
 
 
 def test_numbers_are_near_the_truth(lobe_spec, tmp_path):
-    """On a lobe of 0.5 mm². In a lobe of 0.1 mm² tongues of medulla are as wide as the smoothing, and areas are not."""
+    """On a lobe of 0.5 mm²: in one of 0.1 mm² tongues of medulla are as wide as the smoothing."""
     phantom = make_phantom(lobe_spec.model_copy(update={"area_mm2": 0.5}), seed=3, pixel_size_um=0.65)
     write_ome_tiff(phantom, tmp_path / "lobe.ome.tif")
     said = thymusimg("section", tmp_path / "lobe.ome.tif", "--out", tmp_path / "out")
