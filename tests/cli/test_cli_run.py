@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -300,3 +301,13 @@ def test_controls_that_cannot_be_used_are_not_replaced_in_silence(slides, tmp_pa
     assert np.isnan(row["cd45_count"])
     assert "torn.tif" in row["cd45_count_reason"]
     assert row["cortex_area_mm2"] > 0
+
+
+def test_scheduler_that_does_not_answer_leaves_the_tables_alone(slides, finished):
+    before = csvs(finished)
+    with socket.socket() as nobody:  # bound, but nobody listens
+        nobody.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
+        said = thymusimg("run", slides / "study.toml", "--out", finished, "--scheduler", address)
+    plain_refusal(said, address)
+    assert csvs(finished) == before

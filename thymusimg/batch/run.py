@@ -90,14 +90,13 @@ def run_study(
         update={"compute": study.settings.compute.model_copy(update={"threads": threads})}
     )
     start = time.perf_counter()
-    with folder.locked():
+    with folder.locked(), executor(count, scheduler, threads) as workforce:
         try:
-            with executor(count, scheduler, threads) as workforce:
-                jobs = [Job(row, settings, out, restart=restart) for row in rows]
-                _gather_controls(workforce, [j for j in jobs if j.row.subject.negative_control], record, watcher)
-                refused = _without_controls(record)
-                jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
-                _analyse(workforce, jobs, record, watcher)
+            jobs = [Job(row, settings, out, restart=restart) for row in rows]
+            _gather_controls(workforce, [j for j in jobs if j.row.subject.negative_control], record, watcher)
+            refused = _without_controls(record)
+            jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
+            _analyse(workforce, jobs, record, watcher)
         finally:  # also when interrupted: what is done is put into the tables
             _write(folder, study, record, command, time.perf_counter() - start, watcher)
     return record
