@@ -14,7 +14,7 @@ from thymusimg.measurements.tiling import lay_tiles
 
 
 def test_garwood_by_hand() -> None:
-    # SCIENCE P2: 0 → 3.69, 37 → 26.1-51.0
+    # catalogue P2: 0 → 3.69, 37 → 26.1-51.0
     low, high = garwood_interval([0, 37])
     assert low == pytest.approx([0, 26.1], abs=0.06)
     assert high == pytest.approx([3.69, 51.0], abs=0.06)

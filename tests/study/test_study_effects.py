@@ -62,7 +62,7 @@ def test_welch_interval_covers_what_it_says() -> None:
         for _ in range(draws):
             interval = welch(generator.normal(0, 1, n), generator.normal(1.5, 1, m)).difference
             covered += interval.low <= 1.5 <= interval.high
-        assert 0.94 <= covered / draws <= 0.975  # Welch is a little wide at n = 3 (SCIENCE 0.7: 94-96 % from 4 on)
+        assert 0.94 <= covered / draws <= 0.975  # Welch is a little wide at n = 3
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 3), (4, 9), (15, 15)])

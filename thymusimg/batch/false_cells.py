@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COLUMN = "cd45_false_cells_per_mm2"
 LIMIT_PER_MM2 = 5.0
-"""Above this, cells in a sparse section may be false (SCIENCE §4)."""
+"""Above this, cells in a sparse section may be false (catalogue Q)."""
 
 
 def false_density(bundle: Bundle, measured: Mapping[str, Mapping[str, Any]]) -> tuple[float, str]:

@@ -108,7 +108,7 @@ def estimate_gate(
     Without controls: background of the section's own CD45-negative tissue plus ``settings.deviations`` SDs. With
     controls of the section's batch and pixel type: the median of their 99.5 % quantiles as it is. With other
     controls: the same quantile in units of the controls' background and SD, carried to the section's own
-    (SCIENCE §4). What counts as a control is what the caller passes; no name is ever read.
+    (catalogue Q). What counts as a control is what the caller passes; no name is ever read.
 
     ``background`` and ``threshold`` are in units of ``correction.apply``: the background off the tissue is
     subtracted, the autofluorescence of the tissue (which is what ``background`` measures) is not.

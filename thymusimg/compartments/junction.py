@@ -36,7 +36,7 @@ def junction_contours(labels: LabelPlane, grid: Grid, smoothing_um: float) -> Co
         Codes of :class:`Compartment`.
     grid : Grid
     smoothing_um : float
-        Sigma in µm. The length depends on it (SCIENCE R3).
+        Sigma in µm. The length depends on it (catalogue R3).
 
     Returns
     -------

@@ -349,7 +349,7 @@ _CELLS = (
         "cd45_saturated_share",
         "fraction",
         "Share of the CD45+ area that lies in 50 µm tiles whose CD45 coverage is above 0.6",
-        "SCIENCE 0.5",
+        "P2",
         WeightedMean("cd45_area_mm2"),
         "identity",
         "0-1",
@@ -359,7 +359,7 @@ _CELLS = (
         "true/false",
         "False when more than 5 % of the CD45+ area lies in 50 µm tiles covered above 0.6: cells overlap there "
         "and counts are too low; read the area fraction",
-        "SCIENCE 0.5",
+        "P2",
         interval="true or false",
         dtype="bool",
     ),
@@ -368,7 +368,7 @@ _CELLS = (
         "1/mm²",
         "Cells per mm² of parenchyma that the same gate finds in the negative controls; densities of that order "
         "mean nothing",
-        "SCIENCE 4",
+        "Q",
     ),
 )
 

@@ -96,7 +96,7 @@ ANIMAL_COLUMNS = (
 
 COMPARISON_COLUMNS = _declare(
     "comparisons",
-    "SCIENCE 3c",
+    "G",
     ("endpoint", "text", "Column of animals.csv that is compared", "str"),
     ("unit", "text", "Unit of the endpoint", "str"),
     ("role", "text", "primary (declared before looking) or exploratory", "str"),
@@ -126,7 +126,7 @@ COMPARISON_COLUMNS = _declare(
 
 QUALITY_COLUMNS = _declare(
     "quality",
-    "SCIENCE 4",
+    "Q",
     _SECTION_ID,
     ("channel", "text", "Stain that was checked; empty for the section as a whole", "str"),
     ("check", "text", "What was checked", "str"),

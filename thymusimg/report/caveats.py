@@ -1,4 +1,4 @@
-"""What no report of this kind can show, whatever its numbers (SCIENCE §0)."""
+"""What no report of this kind can show, whatever its numbers."""
 
 from __future__ import annotations
 

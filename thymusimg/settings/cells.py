@@ -31,7 +31,7 @@ class GateSettings(Frozen):
     """Without controls: the gate lies this many SDs above the background of CD45-negative tissue."""
 
     control_quantile: float = Field(0.995, gt=0.5, lt=1)
-    """Quantile of the controls' tissue pixels that becomes the gate (SCIENCE §4: 99.5 %)."""
+    """Quantile of the controls' tissue pixels that becomes the gate (catalogue Q: 99.5 %)."""
 
     sample_tiles: int = Field(40, ge=4, le=400)
     """At most so many full-resolution tiles are read to measure the background."""

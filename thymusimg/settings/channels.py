@@ -11,13 +11,13 @@ class QualitySettings(Frozen):
     """Limits of the quality checks; between the two limits of a pair the answer is *warn*."""
 
     saturation_pass: float = Field(0.001, ge=0, le=1)
-    """Share of the tissue's pixels at the detector's maximum, up to which all is well (SCIENCE §4: 0.1 %)."""
+    """Share of the tissue's pixels at the detector's maximum, up to which all is well (catalogue Q: 0.1 %)."""
 
     saturation_fail: float = Field(0.01, ge=0, le=1)
     """Share of the tissue's pixels at the maximum above which a channel's intensities are not to be used."""
 
     focus_pass: float = Field(0.9, ge=0, le=1)
-    """Share of the tissue's tiles that must be in focus (SCIENCE §4: 90 %)."""
+    """Share of the tissue's tiles that must be in focus (catalogue Q: 90 %)."""
 
     focus_fail: float = Field(0.7, ge=0, le=1)
     """Share of tiles in focus below which the section fails."""

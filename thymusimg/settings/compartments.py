@@ -79,7 +79,7 @@ class CompartmentSettings(Frozen):
     """In a section of one population, a keratin is absent when the other is this many times brighter."""
 
     min_islet_um2: float = Field(1_500.0, ge=0)
-    """Patches below this area in µm² are absorbed by what surrounds them (SCIENCE R2)."""
+    """Patches below this area in µm² are absorbed by what surrounds them (catalogue R2)."""
 
     capsule_um: float = Field(30.0, ge=0)
     """Greatest thickness in µm of a bright capsule or septum."""
@@ -88,4 +88,4 @@ class CompartmentSettings(Frozen):
     """A capsule is so many times brighter than the tissue under it."""
 
     junction_smoothing_um: float = Field(10.0, gt=0)
-    """Gaussian sigma in µm before the junction's contour is drawn; its length depends on it (SCIENCE R3)."""
+    """Gaussian sigma in µm before the junction's contour is drawn; its length depends on it (catalogue R3)."""
