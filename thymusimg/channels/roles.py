@@ -127,7 +127,8 @@ def resolve_roles(
     Raises
     ------
     RoleError
-        If a needed role is missing, a name is doubtful, or one channel would play two roles.
+        If a needed role is missing, a name is doubtful, one channel would play two roles, or a channel is mapped by
+        a name that says another role (its index insists, and leaves a warning).
     CallError
         If ``channels`` names a role that does not exist.
     """
@@ -138,6 +139,7 @@ def resolve_roles(
     mapped = {role: _find(image, role, value) for role, value in wanted.items()}
     taken = {role: channel for role, channel in mapped.items() if channel is not None}
     _refuse_shared(image, taken)
+    _refuse_swapped(image, wanted, taken)
     skipped = tuple(role for role, channel in mapped.items() if channel is None)
     findings = _from_names(image, taken, skipped)
     for role in ROLES:
@@ -149,6 +151,19 @@ def resolve_roles(
         raise RoleError(_refusal(image, findings, why, missing))
     roles = {role: f.channel for role, f in findings.items() if f.channel is not None}
     return roles, {role: marker_name(image, channel) for role, channel in roles.items()}
+
+
+def _refuse_swapped(image: Image, wanted: Mapping[str, str | int], taken: Mapping[str, int]) -> None:
+    """Refuse ``k14=KRT8``: a slip of the hand that gives numbers which look right."""
+    for role, channel in taken.items():
+        named, by_index = _reading(image, channel).roles, str(wanted[role]).strip().isdecimal()
+        # "DAPI" is also the name of a filter, through which K14 may be seen
+        if named and named != ("dapi",) and role not in named and not by_index:
+            raise RoleError(
+                f"{image.path}: {role}={wanted[role]}: the name '{image.channel_names[channel]}' says "
+                f"{role_name(named[0])}, not {role_name(role)}. If the name is wrong, insist with the index: "
+                f"--channel {role}={channel}"
+            )
 
 
 def role_warnings(image: Image, roles: Mapping[str, int]) -> tuple[str, ...]:
