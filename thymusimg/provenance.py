@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES = (
     "numpy", "scipy", "opencv-python-headless", "numba", "scikit-image", "tifffile", "imagecodecs", "zarr",
-    "pandas", "pyarrow", "statsmodels", "dask", "connected-components-3d", "edt", "fill-voids",
+    "pandas", "pyarrow", "statsmodels", "dask", "connected-components-3d", "fill-voids",
 )  # fmt: skip
 _BLOCK = 1 << 22
 

@@ -104,7 +104,8 @@ def run_one(
         failure = record.failures[0]
         if failure.error == OutputError.__name__:
             raise OutputError(failure.message)
-        raise SectionError(failure.message)
+        where = "" if slide.name in failure.message else f"{slide}: "
+        raise SectionError(where + failure.message)
     _say_result(out, record)
 
 

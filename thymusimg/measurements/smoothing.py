@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 import cv2
-import edt
 import numpy as np
+
+from thymusimg.compartments import distance
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -50,5 +51,4 @@ def depth_px(mask: Mask) -> FloatPlane:
 
 def distance_px(mask: Mask) -> FloatPlane:
     """Distance of every pixel to the nearest pixel of a non-empty ``mask``, in pixels; 0 on the mask."""
-    # not OpenCV's: its last bit depends on the number of threads
-    return np.asarray(edt.edt(~mask), np.float32)
+    return distance.distance_px(~mask)
