@@ -1,4 +1,4 @@
-"""Is the thymus reorganising: medullary islets, co-expression and segregation (R2, R6, R7).
+"""Is the thymus reorganising: co-expression and segregation of the keratins (R6, R7).
 
 Arrays in, numbers out. What cannot be computed is NaN; :mod:`thymusimg.measurements.measure` says why.
 """
@@ -6,14 +6,13 @@ Arrays in, numbers out. What cannot be computed is NaN; :mod:`thymusimg.measurem
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import cc3d
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from thymusimg.measurements.islets import Islets as Islets  # until the families name islets.py themselves
+from thymusimg.measurements.islets import find_islets as find_islets
 from thymusimg.measurements.smoothing import bounding_box, smooth_to
 from thymusimg.measurements.tiling import lay_tiles
 
@@ -22,92 +21,6 @@ if TYPE_CHECKING:
 
 SEGREGATION_TILE_UM = 50.0
 SEGREGATION_SIGMA_UM = 5.0
-
-
-@dataclass(frozen=True)
-class Islets:
-    """The medullary islets of a section (R2).
-
-    Attributes
-    ----------
-    areas_um2 : (N,) float64
-        Area of every islet, largest first; only medulla counts, not the gaps that were closed.
-    at_border : (N,) bool
-        Which of them the image's border cuts: their area is known in part only.
-    """
-
-    areas_um2: npt.NDArray[np.float64]
-    at_border: npt.NDArray[np.bool_]
-
-    @property
-    def count(self) -> int:
-        """Number of islets."""
-        return len(self.areas_um2)
-
-    @property
-    def largest_share(self) -> float:
-        """A₁ / ΣA in (0, 1]; NaN without islets."""
-        return float(self.areas_um2[0] / self.areas_um2.sum()) if self.count else math.nan
-
-    @property
-    def effective_number(self) -> float:
-        """(ΣA)² / ΣA², at least 1; NaN without islets."""
-        return float(self.areas_um2.sum() ** 2 / (self.areas_um2**2).sum()) if self.count else math.nan
-
-    @property
-    def median_area_um2(self) -> float:
-        """Median area of the islets that are wholly in the image; NaN without any."""
-        whole = self.areas_um2[~self.at_border]
-        return float(np.median(whole)) if whole.size else math.nan
-
-
-def find_islets(
-    medulla: Mask, pixel_um: float, *, min_area_um2: float = 1500.0, closing_um: float = 10.0
-) -> Islets:
-    """Find medullary islets: 8-connected pieces of medulla after closing narrow gaps (R2).
-
-    Parameters
-    ----------
-    medulla : (Y, X) bool
-    pixel_um : float
-    min_area_um2 : float
-        Smaller pieces are no islets.
-    closing_um : float
-        Gaps up to this width do not part an islet.
-
-    Examples
-    --------
-    Two squares of 20 x 20 pixels of 4 µm²; one of 10 x 10 is too small.
-
-    >>> import numpy as np
-    >>> medulla = np.zeros((60, 100), bool)
-    >>> medulla[10:30, 10:30] = medulla[10:30, 50:70] = medulla[45:55, 45:55] = True
-    >>> islets = find_islets(medulla, 2.0)
-    >>> islets.count, islets.largest_share, islets.effective_number
-    (2, 0.5, 2.0)
-    """
-    if not medulla.any():
-        return Islets(np.zeros(0), np.zeros(0, bool))
-    pieces = np.asarray(cc3d.connected_components(_close(medulla, closing_um / pixel_um), connectivity=8))
-    pieces[~medulla] = 0
-    areas = np.asarray(np.bincount(pieces.ravel())[1:] * pixel_um**2, np.float64)
-    rim = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    cut = np.isin(np.arange(1, len(areas) + 1), rim)
-    kept = np.flatnonzero((areas >= min_area_um2) & (areas > 0))
-    kept = kept[np.lexsort((cut[kept], -areas[kept]))]
-    return Islets(areas[kept], cut[kept])
-
-
-def _close(mask: Mask, gap_px: float) -> Mask:
-    """Close a mask by a disc of radius ``gap_px / 2``; the border of the image neither helps nor hinders."""
-    reach = math.floor(gap_px / 2)
-    if reach < 1:
-        return mask
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = (np.hypot(y, x) <= gap_px / 2).astype(np.uint8)
-    pad = 2 * reach + 1
-    closed = cv2.morphologyEx(np.pad(mask, pad).view(np.uint8), cv2.MORPH_CLOSE, disc)
-    return np.asarray(closed[pad:-pad, pad:-pad].view(bool) | mask)
 
 
 class Coexpression(NamedTuple):
