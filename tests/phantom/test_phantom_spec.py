@@ -112,3 +112,8 @@ def test_hard_optics_change_light_only() -> None:
     spec = PhantomSpec()
     assert spec.hard().optics == OpticsSpec.hard()
     assert spec.hard().model_copy(update={"optics": spec.optics}) == spec
+
+
+def test_an_unknown_generator_is_refused() -> None:
+    with pytest.raises(SettingsError, match="'slap'; there are slab, drawn"):
+        make_phantom(PhantomSpec(area_mm2=0.02), 0, generator="slap")

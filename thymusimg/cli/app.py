@@ -193,11 +193,14 @@ def phantom(
         typer.Option(help="Length of a lobe in mm."),
     ] = None,
     pixel_size: Annotated[float, typer.Option(help="µm per pixel.")] = 0.5,
+    generator: Annotated[
+        str, typer.Option(help="slab, or drawn: a second one on other principles, to test what was tuned on slab.")
+    ] = "slab",
 ) -> None:
     """Write synthetic sections with a known answer."""
     from thymusimg.phantom.study import write_phantoms
 
-    table = write_phantoms(preset, out, seed, count, size_mm=size_mm, pixel_size_um=pixel_size)
+    table = write_phantoms(preset, out, seed, count, size_mm=size_mm, pixel_size_um=pixel_size, generator=generator)
     typer.echo(f"Synthetic sections (they prove code, not biology): {table}")
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from thymusimg.phantom.spec import PhantomSpec
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
 
+CHANNELS = {"cd45": "hCD45", "k14": "KRT14", "k8": "KRT8", "dapi": "DAPI"}
+"""Channel names of a synthetic slide, by role."""
+
 
 @dataclass(frozen=True)
 class Truth:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from thymusimg.errors import CallError, OutputError
-from thymusimg.phantom.generate import make_phantom
+from thymusimg.phantom.generate import find_generator, make_phantom
 from thymusimg.phantom.presets import find_preset
 from thymusimg.phantom.streams import stream
 from thymusimg.phantom.truth_bundle import write_truth
@@ -64,6 +64,7 @@ class Recipe:
     area_mm2: float | None = None
     pixel_size_um: float = 0.5
     size_mm: float | None = None
+    generator: str = "slab"
 
     def spec(self) -> PhantomSpec:
         """Return the section's spec, drawn from its preset with what animal and donor share."""
@@ -73,7 +74,9 @@ class Recipe:
     def make(self, changes: Mapping[str, object] | None = None) -> Phantom:
         """Return the section, with fields of its spec replaced by ``changes``."""
         spec = self.spec().model_copy(update=dict(changes or {}))
-        return make_phantom(spec, self.seed, pixel_size_um=self.pixel_size_um, size_mm=self.size_mm)
+        return make_phantom(
+            spec, self.seed, pixel_size_um=self.pixel_size_um, size_mm=self.size_mm, generator=self.generator
+        )
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def plan_study(
     sections: int,
     pixel_size_um: float = 0.5,
     size_mm: float | None = None,
+    generator: str = "slab",
 ) -> list[Recipe]:
     """Plan a study: ``groups`` of (name, preset), ``animals`` a group, ``sections`` an animal.
 
@@ -120,6 +124,7 @@ def plan_study(
                     Recipe(
                         name, animal, group, donor, f"B{a // 2 % 2 + 1}", preset, _sub_seed(seed, name),
                         _sub_seed(seed, animal), _sub_seed(seed, f"donor {donor}"), None, pixel_size_um, size_mm,
+                        generator,
                     )
                 )  # fmt: skip
     return plan
@@ -141,6 +146,7 @@ def write_phantoms(
     size_mm: float | None = None,
     pixel_size_um: float = 0.5,
     *,
+    generator: str = "slab",
     progress: Progress = silent,
 ) -> Path:
     """Write ``count`` sections of a preset, their study table and their truth; return the table's path.
@@ -152,16 +158,25 @@ def write_phantoms(
     Raises
     ------
     SettingsError
-        If there is no such preset or a number is impossible.
+        If there is no such preset or generator, or a number is impossible.
     OutputError
         If the folder cannot be written.
     """
     if count < 1:
         raise CallError(f"phantom: count must be 1 or more, found {count}")
+    find_generator(generator)
     groups = find_preset(preset).study or ((preset, preset),)
     share = -(-count // len(groups))
     planned = [
-        plan_study([g], seed, animals=-(-share // 2), sections=2, pixel_size_um=pixel_size_um, size_mm=size_mm)
+        plan_study(
+            [g],
+            seed,
+            animals=-(-share // 2),
+            sections=2,
+            pixel_size_um=pixel_size_um,
+            size_mm=size_mm,
+            generator=generator,
+        )
         for g in groups
     ]
     wanted = [count // len(groups) + (k < count % len(groups)) for k in range(len(groups))]
@@ -296,7 +311,7 @@ def read_recipes(path: Path) -> list[Recipe]:
             Recipe(
                 row["section_id"], row["animal"], row["group"], row["donor"], row["batch"], row["preset"],
                 int(row["seed"]), int(row["animal_seed"]), int(row["donor_seed"]), number(row["area_mm2"]),
-                float(row["pixel_size_um"]), number(row["size_mm"]),
+                float(row["pixel_size_um"]), number(row["size_mm"]), row.get("generator") or "slab",
             )
             for row in csv.DictReader(file)
         ]  # fmt: skip
