@@ -252,7 +252,7 @@ def measure_counted(counted: Counted, *, progress: Progress = silent) -> Section
         progress("measurements", 0.0)
         measured = measure_section(
             prepared.section, prepared.compartments, prepared.planes, cells, prepared.settings.measurements,
-            cells_reason=reason,
+            cells_reason=reason, correction=prepared.correction, compute=prepared.settings.compute,
         )  # fmt: skip
     return SectionResult(prepared, cells, reason, measured, clock.seconds)
 

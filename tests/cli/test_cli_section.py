@@ -43,7 +43,16 @@ def test_section_leaves_the_layout_of_a_run(result):
     tables = {p.name for p in (result / "tables").glob("*.csv")}
     assert tables == {
         f"{t}.csv"
-        for t in ("sections", "compartments", "animals", "comparisons", "quality", "failures", "dictionary")
+        for t in (
+            "sections",
+            "compartments",
+            "curves",
+            "animals",
+            "comparisons",
+            "quality",
+            "failures",
+            "dictionary",
+        )
     }
     assert (result / "tables" / "cells.parquet").exists()
     assert (result / "report.html").stat().st_size > 50_000

@@ -51,6 +51,7 @@ def bundle_content(
     tables = {
         "compartments": result.measured.compartments,
         "quality": result.quality,
+        "curves": result.measured.curves,
         "junction": _junction(result),
     }
     if result.cells is not None:

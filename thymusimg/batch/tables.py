@@ -39,6 +39,7 @@ def write_tables(
     _write(folder, "compartments", _stacked("compartments", bundles))
     _write(folder, "quality", _stacked("quality", bundles, quality_rows(bundles, found)))
     _write(folder, "cells", _stacked("cells", bundles))
+    _write(folder, "curves", _stacked("curves", bundles))
     folder.write_table("dictionary", dictionary())
     write_study_tables(folder, sections, study)
 

@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING, get_args
 import pandas as pd
 
 from thymusimg.errors import CallError
-from thymusimg.measurements.schema import Column, Table
-from thymusimg.measurements.section_columns import SECTION_COLUMNS
+from thymusimg.measurements.schema import Column, Curve, Table
 from thymusimg.measurements.table_columns import (
     ANIMAL_COLUMNS,
     CELL_COLUMNS,
     COMPARISON_COLUMNS,
     COMPARTMENT_COLUMNS,
+    CURVE_COLUMNS,
     FAILURE_COLUMNS,
     QUALITY_COLUMNS,
+    SECTION_COLUMNS,
+    SECTION_CURVES,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _TABLES: Mapping[Table, tuple[Column, ...]] = {
     "sections": SECTION_COLUMNS,
     "compartments": COMPARTMENT_COLUMNS,
     "cells": CELL_COLUMNS,
+    "curves": CURVE_COLUMNS,
     "animals": ANIMAL_COLUMNS,
     "comparisons": COMPARISON_COLUMNS,
     "quality": QUALITY_COLUMNS,
@@ -62,7 +65,7 @@ def column(table: Table, name: str) -> Column:
 
 
 def dictionary() -> pd.DataFrame:
-    """Return the data dictionary: one row a column of a table.
+    """Return the data dictionary: one row a column of a table, and one a curve (``NAME(x)``).
 
     Returns
     -------
@@ -84,7 +87,36 @@ def dictionary() -> pd.DataFrame:
         for table in TABLES
         for c in columns(table)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows + [_curve_row(curve) for curve in SECTION_CURVES])
+
+
+def _curve_row(curve: Curve) -> dict[str, str]:
+    return {
+        "table": "curves",
+        "column": f"{curve.name}({curve.x_name})",
+        "unit": curve.unit,
+        "definition": f"{curve.definition}. x: {curve.x_name} in {curve.x_unit}",
+        "source": curve.source,
+        "dtype": "float",
+        "range": "",
+        "pooling": "Σ weight × value / Σ weight at every x",
+        "scale": "",
+    }
+
+
+def check_curves(names: Iterable[str]) -> None:
+    """Refuse a curve that is not declared.
+
+    Raises
+    ------
+    CallError
+        If one is not; every one is named.
+    """
+    if unknown := sorted(set(names) - {curve.name for curve in SECTION_CURVES}):
+        raise CallError(
+            f"curves that are not declared: {', '.join(unknown)}. "
+            "Declare them, with unit and definition, in thymusimg/measurements/families"
+        )
 
 
 def check_columns(table: Table, frame: pd.DataFrame) -> None:

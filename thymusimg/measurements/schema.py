@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Table = Literal["sections", "compartments", "cells", "animals", "comparisons", "quality", "failures"]
+Table = Literal[
+    "sections", "compartments", "cells", "curves", "animals", "comparisons", "quality", "failures"
+]  # fmt: skip
 Scale = Literal["identity", "log", "logit"]
 Dtype = Literal["float", "int", "bool", "str"]
 
@@ -85,6 +87,31 @@ class Column:
         for part in ("name", "unit", "definition"):
             if not getattr(self, part).strip():
                 raise ValueError(f"column {self.table}.{self.name or '?'} has no {part}; every column needs one")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One function of a scale: rows of the table ``curves`` that carry its name.
+
+    An animal's curve is Σ weight · value / Σ weight over its sections, at every ``x``.
+
+    Raises
+    ------
+    ValueError
+        If a name, a unit or the definition is empty: such a curve cannot exist.
+    """
+
+    name: str
+    x_name: str
+    x_unit: str
+    unit: str
+    definition: str
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("name", "x_name", "x_unit", "unit", "definition"):
+            if not getattr(self, part).strip():
+                raise ValueError(f"curve {self.name or '?'} has no {part}; every curve needs one")
 
 
 def _tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from thymusimg.measurements.schema import Column, Dtype, Table
-from thymusimg.measurements.section_columns import SECTION_COLUMNS
+from thymusimg.measurements.families import FAMILIES
+from thymusimg.measurements.schema import Column, Curve, Dtype, Table
 
 _Row = tuple[str, str, str] | tuple[str, str, str, Dtype] | tuple[str, str, str, Dtype, str]
 
@@ -22,6 +22,12 @@ def _declare(table: Table, source: str, *rows: _Row) -> tuple[Column, ...]:
 _SECTION_ID: _Row = ("section_id", "text", "Name of the section in every table", "str")
 _ANIMAL: _Row = ("animal", "text", "Animal that the section comes from", "str")
 _GROUP: _Row = ("group", "text", "Treatment group of the animal", "str")
+
+SECTION_COLUMNS: tuple[Column, ...] = tuple(column for family in FAMILIES for column in family.COLUMNS)
+"""The columns of ``sections.csv``, in their order."""
+
+SECTION_CURVES: tuple[Curve, ...] = tuple(curve for family in FAMILIES for curve in getattr(family, "CURVES", ()))
+"""The curves of a section, in their order."""
 
 COMPARTMENT_COLUMNS = _declare(
     "compartments",
@@ -70,6 +76,22 @@ CELL_COLUMNS = _declare(
     ("mean_k8", "intensity", "Mean K8 over background on the cell", "float"),
     ("mean_dapi", "intensity", "Mean DAPI over background on the cell", "float"),
     ("score", "fraction", "Confidence of the detection", "float", "0-1"),
+)
+
+CURVE_COLUMNS = _declare(
+    "curves",
+    "",
+    _SECTION_ID,
+    _ANIMAL,
+    _GROUP,
+    ("curve", "text", "Name of the curve; the dictionary has one entry a curve", "str"),
+    ("compartment", "text", "Where it was taken; empty: in the whole parenchyma", "str"),
+    ("x", "as the curve says", "Scale or place at which the curve is given"),
+    ("value", "as the curve says", "Value of the curve"),
+    ("low", "as the value", "Lower end of its interval or envelope, as the curve says"),
+    ("high", "as the value", "Upper end of its interval or envelope, as the curve says"),
+    ("weight", "as the curve says", "What an animal's sections are averaged by at the same x", "float", "≥ 0"),
+    ("reason", "text", "Why the value is undefined", "str"),
 )
 
 ANIMAL_COLUMNS = (

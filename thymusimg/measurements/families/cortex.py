@@ -1,0 +1,61 @@
+"""The cortex: thickness and coverage (R12)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from thymusimg.measurements.cortex import local_thickness_um, measure_capsule
+from thymusimg.measurements.families.declare import declare
+from thymusimg.measurements.schema import Ratio, Sum, WeightedMean
+from thymusimg.measurements.view import NO_CORTEX, NO_PARENCHYMA
+
+if TYPE_CHECKING:
+    from thymusimg.measurements.row import Row
+    from thymusimg.measurements.view import SectionView
+
+
+COLUMNS = (
+    declare(
+        "cortical_thickness_um",
+        "µm",
+        "Median over the cortex of the local thickness (diameter of the largest inscribed disc around a place)",
+        "R12; Hildebrand & Rüegsegger 1997",
+        WeightedMean("cortex_area_mm2"),
+        "log",
+    ),
+    declare(
+        "cortical_coverage",
+        "fraction",
+        "Share of the capsule's length under which, within 60 µm, the nearest parenchyma is cortex",
+        "R12",
+        Ratio("covered_capsule_length_mm", "capsule_length_mm"),
+        "logit",
+        "0-1",
+    ),
+    declare(
+        "capsule_length_mm", "mm", "Length of the tissue's outer outline, smoothed at 10 µm", "R12", Sum(), "log"
+    ),
+    declare("covered_capsule_length_mm", "mm", "Length of the capsule with cortex under it", "R12", Sum(), "log"),
+)
+
+
+def measure(row: Row, view: SectionView) -> None:
+    """Fill in the columns of this family."""
+    settings = view.settings
+    thickness = local_thickness_um(view.cortex, view.pixel_um)
+    row.put("cortical_thickness_um", thickness, NO_CORTEX)
+    capsule = measure_capsule(
+        view.compartments.tissue,
+        view.cortex,
+        view.parenchyma,
+        view.pixel_um,
+        depth_um=settings.capsule_depth_um,
+        sigma_um=settings.contour_sigma_um,
+    )
+    row.put("capsule_length_mm", capsule.length_mm)
+    row.put("covered_capsule_length_mm", capsule.covered_mm)
+    coverage, why = capsule.cortical_coverage, "the image holds no outer edge of the tissue"
+    if view.parenchyma_mm2 == 0:
+        coverage, why = math.nan, NO_PARENCHYMA
+    row.put("cortical_coverage", coverage, why)
