@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import pandas as pd
+
 from thymusimg.batch.executor import Executor, default_workers, executor
 from thymusimg.batch.folder import RunFolder
-from thymusimg.batch.tables import write_study_tables, write_tables
+from thymusimg.batch.tables import write_exclusions, write_study_tables, write_tables
 from thymusimg.batch.task import Failure, Job, Outcome, analyse_row, control_row, failure_rows
 from thymusimg.errors import UnreadableError
 from thymusimg.pipeline import check_methods
@@ -164,6 +166,7 @@ def _write(
     watcher.say("Writing tables and report …")
     done = [o.section_id for o in record.outcomes if o.status != "failed"]
     write_tables(folder, done, failure_rows(record.failures), study.settings.study)
+    write_exclusions(folder, [row.subject for row in study.rows], done)
     folder.write_json("run.json", _run_json(study, record, command, seconds))
     write_report(folder.path)
 
@@ -226,7 +229,9 @@ def rebuild_tables(out: Path, settings: Settings) -> None:
     """
     folder = RunFolder(out)
     with folder.locked():
-        write_study_tables(folder, read_sections(out), settings.study)
+        curves = folder.tables / "curves.parquet"
+        known = pd.read_parquet(curves) if curves.exists() else None  # of an earlier version: there are none
+        write_study_tables(folder, read_sections(out), settings.study, known)
 
 
 def read_sections(out: Path) -> Any:
@@ -236,8 +241,6 @@ def read_sections(out: Path) -> Any:
     ------
     UnreadableError
     """
-    import pandas as pd
-
     path = RunFolder(out).tables / "sections.parquet"
     try:
         return pd.read_parquet(path)

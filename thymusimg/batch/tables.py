@@ -10,13 +10,18 @@ from thymusimg.batch.false_cells import COLUMN, false_density, quality_rows
 from thymusimg.measurements.columns import REASON, check_columns, columns, dictionary
 from thymusimg.section.store import Bundle
 from thymusimg.study.compare import compare_groups
-from thymusimg.study.summarise import pool_animals
+from thymusimg.study.curves import excluded_sections, group_curves, pool_curves
+from thymusimg.study.next_study import power_table
+from thymusimg.study.organisation_index import with_organisation_index
+from thymusimg.study.overview import left_out
+from thymusimg.study.summarise import pool_animals, pool_lobes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from thymusimg.batch.folder import RunFolder
     from thymusimg.measurements.schema import Table
+    from thymusimg.section.model import Subject
     from thymusimg.settings import StudySettings
 
 _TYPES: dict[str, Any] = {"float": "float64", "int": "Int64", "bool": "boolean", "str": "object"}
@@ -39,16 +44,34 @@ def write_tables(
     _write(folder, "compartments", _stacked("compartments", bundles))
     _write(folder, "quality", _stacked("quality", bundles, quality_rows(bundles, found)))
     _write(folder, "cells", _stacked("cells", bundles))
-    _write(folder, "curves", _stacked("curves", bundles))
+    curves = _stacked("curves", bundles)
+    _write(folder, "curves", curves)
     folder.write_table("dictionary", dictionary())
-    write_study_tables(folder, sections, study)
+    write_study_tables(folder, sections, study, curves)
 
 
-def write_study_tables(folder: RunFolder, sections: pd.DataFrame, study: StudySettings) -> None:
-    """Pool sections to animals, compare the groups, and write both tables."""
-    animals = pool_animals(sections)
+def write_study_tables(
+    folder: RunFolder, sections: pd.DataFrame, study: StudySettings, curves: pd.DataFrame | None = None
+) -> None:
+    """Pool sections and curves to animals (and lobes), compare the groups, and write these tables."""
+    animals = with_organisation_index(pool_animals(sections), study.organisation)
     _write(folder, "animals", animals)
-    _write(folder, "comparisons", compare_groups(animals, study))
+    _write(folder, "lobes", pool_lobes(sections))
+    _write(folder, "comparisons", compare_groups(animals, study, sections=sections))
+    _write(folder, "power", power_table(animals, study))
+    if curves is not None:
+        by_animal = pool_curves(curves, excluded_sections(sections))
+        _write(folder, "animal_curves", by_animal)
+        _write(folder, "group_curves", group_curves(by_animal, study.confidence))
+
+
+def write_exclusions(folder: RunFolder, subjects: Iterable[Subject], measured: Collection[str]) -> None:
+    """List the sections that are in no animal's value, and why."""
+    rows = [
+        {"section_id": one.section_id, "animal": one.animal, "group": one.group, "reason": one.why}
+        for one in left_out(subjects, measured)
+    ]
+    _write(folder, "exclusions", framed("exclusions", rows))
 
 
 def _write(folder: RunFolder, table: Table, frame: pd.DataFrame) -> None:

@@ -8,10 +8,18 @@ import pandas as pd
 
 from thymusimg.errors import CallError
 from thymusimg.measurements.schema import Column, Curve, Table
-from thymusimg.measurements.table_columns import (
+from thymusimg.measurements.study_columns import (
     ANIMAL_COLUMNS,
-    CELL_COLUMNS,
+    ANIMAL_CURVE_COLUMNS,
     COMPARISON_COLUMNS,
+    EXCLUSION_COLUMNS,
+    GROUP_CURVE_COLUMNS,
+    LOBE_COLUMNS,
+    POWER_COLUMNS,
+    SENSITIVITY_COLUMNS,
+)
+from thymusimg.measurements.table_columns import (
+    CELL_COLUMNS,
     COMPARTMENT_COLUMNS,
     CURVE_COLUMNS,
     FAILURE_COLUMNS,
@@ -28,8 +36,14 @@ _TABLES: Mapping[Table, tuple[Column, ...]] = {
     "compartments": COMPARTMENT_COLUMNS,
     "cells": CELL_COLUMNS,
     "curves": CURVE_COLUMNS,
+    "lobes": LOBE_COLUMNS,
     "animals": ANIMAL_COLUMNS,
     "comparisons": COMPARISON_COLUMNS,
+    "power": POWER_COLUMNS,
+    "sensitivity": SENSITIVITY_COLUMNS,
+    "animal_curves": ANIMAL_CURVE_COLUMNS,
+    "group_curves": GROUP_CURVE_COLUMNS,
+    "exclusions": EXCLUSION_COLUMNS,
     "quality": QUALITY_COLUMNS,
     "failures": FAILURE_COLUMNS,
 }

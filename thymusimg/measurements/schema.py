@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Table = Literal[
-    "sections", "compartments", "cells", "curves", "animals", "comparisons", "quality", "failures"
+    "sections", "compartments", "cells", "curves", "lobes", "animals", "comparisons", "power", "sensitivity",
+    "animal_curves", "group_curves", "exclusions", "quality", "failures"
 ]  # fmt: skip
 Scale = Literal["identity", "log", "logit"]
 Dtype = Literal["float", "int", "bool", "str"]
@@ -56,7 +57,29 @@ class WeightedMean:
         return f"mean over sections weighted by {self.weight}"
 
 
-Pool = Sum | Ratio | WeightedMean | None
+@dataclass(frozen=True)
+class LogRatio:
+    """An animal's value is ln{[(Σn₁ + ½) / ΣA₁] / [(Σn₂ + ½) / ΣA₂]} over its sections.
+
+    The four name columns of ``sections.csv``: counts and the areas that they are per. A section in which any of
+    them is undefined takes no part; one without the first or the second area adds its other half.
+    """
+
+    count: str
+    area: str
+    other_count: str
+    other_area: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that the ratio needs."""
+        return (self.count, self.area, self.other_count, self.other_area)
+
+    def __str__(self) -> str:
+        return f"ln of [(Σ{self.count} + ½) / Σ{self.area}] / [(Σ{self.other_count} + ½) / Σ{self.other_area}]"
+
+
+Pool = Sum | Ratio | WeightedMean | LogRatio | None
 
 
 @dataclass(frozen=True)

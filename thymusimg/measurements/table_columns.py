@@ -8,7 +8,7 @@ from thymusimg.measurements.schema import Column, Curve, Dtype, Table
 _Row = tuple[str, str, str] | tuple[str, str, str, Dtype] | tuple[str, str, str, Dtype, str]
 
 
-def _declare(table: Table, source: str, *rows: _Row) -> tuple[Column, ...]:
+def declare_columns(table: Table, source: str, *rows: _Row) -> tuple[Column, ...]:
     """Declare columns from rows of ``name, unit, definition[, dtype[, range]]``."""
     columns = []
     for name, unit, definition, *rest in rows:
@@ -19,9 +19,9 @@ def _declare(table: Table, source: str, *rows: _Row) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-_SECTION_ID: _Row = ("section_id", "text", "Name of the section in every table", "str")
-_ANIMAL: _Row = ("animal", "text", "Animal that the section comes from", "str")
-_GROUP: _Row = ("group", "text", "Treatment group of the animal", "str")
+SECTION_ID: _Row = ("section_id", "text", "Name of the section in every table", "str")
+ANIMAL: _Row = ("animal", "text", "Animal that the section comes from", "str")
+GROUP: _Row = ("group", "text", "Treatment group of the animal", "str")
 
 SECTION_COLUMNS: tuple[Column, ...] = tuple(column for family in FAMILIES for column in family.COLUMNS)
 """The columns of ``sections.csv``, in their order."""
@@ -29,12 +29,12 @@ SECTION_COLUMNS: tuple[Column, ...] = tuple(column for family in FAMILIES for co
 SECTION_CURVES: tuple[Curve, ...] = tuple(curve for family in FAMILIES for curve in getattr(family, "CURVES", ()))
 """The curves of a section, in their order."""
 
-COMPARTMENT_COLUMNS = _declare(
+COMPARTMENT_COLUMNS = declare_columns(
     "compartments",
     "R1, P1, P2",
-    _SECTION_ID,
-    _ANIMAL,
-    _GROUP,
+    SECTION_ID,
+    ANIMAL,
+    GROUP,
     ("compartment", "text", "cortex, medulla, indeterminate, cyst, other or artefact", "str"),
     ("area_mm2", "mm²", "Area of the compartment", "float", "≥ 0"),
     (
@@ -57,12 +57,12 @@ COMPARTMENT_COLUMNS = _declare(
     ("reason", "text", "Why numbers of this row are undefined", "str"),
 )
 
-CELL_COLUMNS = _declare(
+CELL_COLUMNS = declare_columns(
     "cells",
     "P2, P4",
-    _SECTION_ID,
-    _ANIMAL,
-    _GROUP,
+    SECTION_ID,
+    ANIMAL,
+    GROUP,
     ("cell_id", "label", "Number of the cell in labels/cells of its section, from 1", "int", "≥ 1"),
     ("x_um", "µm", "Centroid, to the right; the centre of the first full-resolution pixel is 0", "float"),
     ("y_um", "µm", "Centroid, downwards; the centre of the first full-resolution pixel is 0", "float"),
@@ -78,12 +78,12 @@ CELL_COLUMNS = _declare(
     ("score", "fraction", "Confidence of the detection", "float", "0-1"),
 )
 
-CURVE_COLUMNS = _declare(
+CURVE_COLUMNS = declare_columns(
     "curves",
     "",
-    _SECTION_ID,
-    _ANIMAL,
-    _GROUP,
+    SECTION_ID,
+    ANIMAL,
+    GROUP,
     ("curve", "text", "Name of the curve; the dictionary has one entry a curve", "str"),
     ("compartment", "text", "Where it was taken; empty: in the whole parenchyma", "str"),
     ("x", "as the curve says", "Scale or place at which the curve is given"),
@@ -94,62 +94,10 @@ CURVE_COLUMNS = _declare(
     ("reason", "text", "Why the value is undefined", "str"),
 )
 
-ANIMAL_COLUMNS = (
-    *_declare(
-        "animals",
-        "study table",
-        ("animal", "text", "The animal: the unit of every comparison", "str"),
-        _GROUP,
-        ("donor", "text", "Donor of the human cells", "str"),
-        ("batch", "text", "Staining or imaging batch", "str"),
-        ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
-        ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
-        ("section_ids", "text", "The sections that were pooled", "str"),
-        ("n_sections", "count", "Sections that were pooled", "int", "≥ 1"),
-    ),
-    *(
-        Column(
-            c.name, "animals", c.unit, f"{c.definition} ({c.pool})", c.source, "float", c.pool, c.scale, c.interval
-        )
-        for c in SECTION_COLUMNS
-        if c.pool is not None
-    ),
-)
-
-COMPARISON_COLUMNS = _declare(
-    "comparisons",
-    "G",
-    ("endpoint", "text", "Column of animals.csv that is compared", "str"),
-    ("unit", "text", "Unit of the endpoint", "str"),
-    ("role", "text", "primary (declared before looking) or exploratory", "str"),
-    ("reference", "text", "Group that is compared with", "str"),
-    ("group", "text", "Group that is compared", "str"),
-    ("n_reference", "count", "Animals of the reference group with a value", "int", "≥ 0"),
-    ("n_group", "count", "Animals of the group with a value", "int", "≥ 0"),
-    ("mean_reference", "endpoint's unit", "Mean of the reference group's animals"),
-    ("mean_group", "endpoint's unit", "Mean of the group's animals"),
-    ("difference", "on the scale", "Group less reference; on a log or logit scale the ratio or odds ratio"),
-    ("ci_low", "on the scale", "Lower end of the Welch-t 95 % interval of the difference"),
-    ("ci_high", "on the scale", "Upper end of the Welch-t 95 % interval of the difference"),
-    ("scale", "text", "Scale on which groups were compared: identity, log or logit", "str"),
-    ("effect_label", "text", "What the difference is: difference, ratio or odds ratio", "str"),
-    ("hedges_g", "SD", "Standardised difference, corrected for small samples"),
-    ("g_ci_low", "SD", "Lower end of its 95 % interval"),
-    ("g_ci_high", "SD", "Upper end of its 95 % interval"),
-    ("cliffs_delta", "fraction", "P(group > reference) - P(group < reference)", "float", "-1 to 1"),
-    ("p_welch", "probability", "Two-sided p of Welch's t test on animals", "float", "0-1"),
-    ("p_permutation", "probability", "Two-sided p of the exact permutation of animals", "float", "0-1"),
-    ("p_adjusted", "probability", "p adjusted as `adjustment` says", "float", "0-1"),
-    ("adjustment", "text", "Holm over primaries and contrasts, or false discovery rate", "str"),
-    ("min_possible_p", "probability", "Smallest permutation p that so few animals allow", "float", "0-1"),
-    ("note", "text", "Plain warning about the comparison", "str"),
-    ("reason", "text", "Why there is no inference", "str"),
-)
-
-QUALITY_COLUMNS = _declare(
+QUALITY_COLUMNS = declare_columns(
     "quality",
     "Q",
-    _SECTION_ID,
+    SECTION_ID,
     ("channel", "text", "Stain that was checked; empty for the section as a whole", "str"),
     ("check", "text", "What was checked", "str"),
     ("value", "as `unit` says", "The number that was judged"),
@@ -159,7 +107,7 @@ QUALITY_COLUMNS = _declare(
     ("where", "text", "Where on the section", "str"),
 )
 
-FAILURE_COLUMNS = _declare(
+FAILURE_COLUMNS = declare_columns(
     "failures",
     "run",
     ("section_id", "text", "Section that could not be analysed", "str"),

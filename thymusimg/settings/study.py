@@ -7,6 +7,35 @@ from pydantic import Field, model_validator
 from thymusimg.settings.base import Frozen
 
 
+class Anchor(Frozen):
+    """Where an external reference puts one component of the Organisation Index (R15)."""
+
+    wild_type: float = Field(allow_inf_nan=False)
+    """Mean of the wild type, in the component's own unit (natural logarithm of µm for the junction's width)."""
+
+    sd: float = Field(gt=0, allow_inf_nan=False)
+    """SD between the animals of the references, pooled within wild type and untreated, in the same unit."""
+
+
+class OrganisationReference(Frozen):
+    """The external references of the Organisation Index (R15) as numbers."""
+
+    medulla_fraction: Anchor
+    """Of ``medulla_fraction``."""
+
+    sharpness: Anchor
+    """Of ln ``cmj_width_um``."""
+
+    segregation: Anchor
+    """Of ``segregation_index_50um``."""
+
+    coverage: Anchor
+    """Of ``cortical_coverage``."""
+
+    burden: Anchor
+    """Of ``cyst_share`` + ``indeterminate_share``."""
+
+
 class StudySettings(Frozen):
     """What the study compares, and how."""
 
@@ -33,6 +62,25 @@ class StudySettings(Frozen):
 
     seed: int = Field(20, ge=0)
     """Seed of the random arrangements."""
+
+    organisation_reference: str = ""
+    """``animals.csv`` of an earlier run, relative to the TOML file: the external reference of R15."""
+
+    wild_type: str = ""
+    """The wild-type group in ``organisation_reference``."""
+
+    untreated: str = ""
+    """The untreated group in ``organisation_reference``."""
+
+    organisation: OrganisationReference | None = None
+    """The external reference of R15 as numbers; read from ``organisation_reference`` where that is given."""
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        named = [bool(self.organisation_reference), bool(self.wild_type), bool(self.untreated)]
+        if any(named) and not all(named):
+            raise ValueError("organisation_reference, wild_type and untreated belong together: give all three")
+        return self
 
     @model_validator(mode="after")
     def _primary_once(self) -> Self:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from thymusimg.measurements.columns import columns as declared
+from thymusimg.measurements.study_columns import ORGANISATION_COLUMNS
 from thymusimg.study.adjust import false_discovery, holm
 from thymusimg.study.contrast import Contrast, contrast
+from thymusimg.study.hierarchy import view_sections
+from thymusimg.study.summarise import kept_sections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from thymusimg.measurements.schema import Column
+    from thymusimg.measurements.schema import Column, Scale
     from thymusimg.settings import StudySettings
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Contrast))
@@ -23,7 +26,11 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Contrast))
 
 
 def compare_groups(
-    animals: pd.DataFrame, settings: StudySettings, columns: Iterable[Column] | None = None
+    animals: pd.DataFrame,
+    settings: StudySettings,
+    columns: Iterable[Column] | None = None,
+    *,
+    sections: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare every group with the declared reference, for every endpoint.
 
@@ -41,7 +48,11 @@ def compare_groups(
         Reference group, primary endpoints, coverage, limits of the permutation.
     columns
         The endpoints; those without a ``pool``, or absent from ``animals`` and not primary, are passed over. By
-        default every pooled column that the measurements know.
+        default every pooled column that the measurements know, and the Organisation Index.
+    sections
+        Rows of ``sections.csv``. With them each contrast carries the intraclass correlation of an animal's sections
+        and, as a sensitivity analysis only, a mixed model of the sections (:mod:`thymusimg.study.mixed`; for
+        densities of counts :mod:`thymusimg.study.counts`). Nothing else depends on them.
 
     Returns
     -------
@@ -49,14 +60,45 @@ def compare_groups(
         One row a contrast, primary endpoints first; where inference is refused (fewer than two animals, one group,
         no reference, confounded with batch, no variance) the means stand with the ``reason``.
     """
-    known = {c.name: c for c in (declared("sections") if columns is None else columns) if c.pool is not None}
+    given = [*declared("sections"), *ORGANISATION_COLUMNS] if columns is None else list(columns)
+    known = {c.name: c for c in given if c.pool is not None or c.table == "animals"}
     primary = [known[name] for name in settings.primary if name in known]
     exploratory = [c for c in known.values() if c.name in animals and c.name not in settings.primary]
     rows = [
         *(row for column in primary for row in _endpoint(column, "primary", animals, settings)),
         *(row for column in exploratory for row in _endpoint(column, "exploratory", animals, settings)),
     ]
-    return _table(_adjusted(rows))
+    rows = _adjusted(rows)
+    if sections is not None and len(sections):
+        counts = {c.name for c in given if c.dtype == "int"}
+        kept = kept_sections(sections)
+        rows = [_beside(row, known, kept, counts, settings) for row in rows]
+    return _table(rows)
+
+
+def _beside(
+    row: Contrast,
+    known: Mapping[str, Column],
+    sections: pd.DataFrame,
+    counts: Collection[str],
+    settings: StudySettings,
+) -> Contrast:
+    """Set what the sections say beside a contrast that has inference."""
+    if row.reason or known[row.endpoint].table != "sections":
+        return row
+    scale = cast("Scale", row.scale)
+    groups = (row.reference, row.group)
+    seen = view_sections(sections, known[row.endpoint], groups, scale, counts, settings.confidence)
+    return dataclasses.replace(
+        row,
+        **dataclasses.asdict(seen.nesting),
+        mixed_estimate=seen.mixed.estimate.estimate,
+        mixed_low=seen.mixed.estimate.low,
+        mixed_high=seen.mixed.estimate.high,
+        mixed_p=seen.mixed.p,
+        mixed_converged=seen.mixed.converged,
+        mixed_note=seen.mixed.note,
+    )
 
 
 def _endpoint(column: Column, role: str, animals: pd.DataFrame, settings: StudySettings) -> list[Contrast]:
@@ -122,5 +164,5 @@ def _adjusted(rows: list[Contrast]) -> list[Contrast]:
 
 def _table(rows: list[Contrast]) -> pd.DataFrame:
     table = pd.DataFrame([dataclasses.asdict(row) for row in rows], columns=list(COLUMNS))
-    types = {"str": "str", "int": "int64", "float": "float64"}
+    types = {"str": "str", "int": "int64", "float": "float64", "bool | None": "boolean"}
     return table.astype({field.name: types[str(field.type)] for field in dataclasses.fields(Contrast)})

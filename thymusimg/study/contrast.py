@@ -56,6 +56,15 @@ class Contrast:
     min_possible_p: float = np.nan
     note: str = ""
     reason: str = ""
+    sections_per_animal: float = np.nan
+    icc: float = np.nan
+    design_effect: float = np.nan
+    mixed_estimate: float = np.nan
+    mixed_low: float = np.nan
+    mixed_high: float = np.nan
+    mixed_p: float = np.nan
+    mixed_converged: bool | None = None
+    mixed_note: str = ""
 
 
 class Strata(NamedTuple):

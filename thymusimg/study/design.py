@@ -47,7 +47,20 @@ def load_study(path: Path, *, endpoints: Collection[str] | None = None) -> Study
 
         endpoints = [column.name for column in columns("sections") if column.pool is not None]
     rows, warnings = check_rows(sheet, settings.study, endpoints or ())
-    return Study(settings, rows, table.parent, (*sheet.warnings, *warnings), table)
+    return Study(_with_reference(settings, path, rows), rows, table.parent, (*sheet.warnings, *warnings), table)
+
+
+def _with_reference(settings: Settings, path: Path, rows: Collection[SectionRow]) -> Settings:
+    """Turn the reference of the Organisation Index into numbers, so that a run does not need the file any more."""
+    study = settings.study
+    if not study.organisation_reference:
+        return settings
+    from thymusimg.study.organisation_index import read_reference  # pandas
+
+    own = {(row.subject.animal, row.subject.group) for row in rows}
+    file = path.parent / study.organisation_reference
+    numbers = read_reference(file, study.wild_type, study.untreated, own)
+    return settings.model_copy(update={"study": study.model_copy(update={"organisation": numbers})})
 
 
 def _settings_and_table(path: Path) -> tuple[Settings, Path]:

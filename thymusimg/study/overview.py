@@ -96,12 +96,16 @@ def overview(subjects: Iterable[Subject], measured: Collection[str], settings: S
         _group(group, [one for one in used if one.group == group])
         for group in dict.fromkeys(one.group for one in used)
     )
-    left_out = tuple(
+    return Overview(groups, left_out(subjects, measured), tuple(_caveats(groups, settings)))
+
+
+def left_out(subjects: Iterable[Subject], measured: Collection[str]) -> tuple[LeftOut, ...]:
+    """List the sections that are excluded or were not measured, and why."""
+    return tuple(
         LeftOut(one.section_id, one.animal, one.group, _why(one))
         for one in subjects
         if one.exclude or one.section_id not in measured
     )
-    return Overview(groups, left_out, tuple(_caveats(groups, settings)))
 
 
 def subjects_of(sections: pd.DataFrame) -> tuple[Subject, ...]:

@@ -39,15 +39,9 @@ def detectable_d(n_reference: int, n_group: int, power: float = 0.8, alpha: floa
     """
     if min(n_reference, n_group) < 2:
         raise ValueError("power needs at least two animals per group")
-    df = n_reference + n_group - 2
-    critical = float(special.stdtrit(df, 1 - alpha / 2))
-    per_d = math.sqrt(n_reference * n_group / (n_reference + n_group))
 
     def shortfall(d: float) -> float:
-        shift = d * per_d
-        wrong_side = special.nctdtr(df, shift, -critical)  # NaN where it is too small to be computed
-        found = 1 - special.nctdtr(df, shift, critical) + (0.0 if np.isnan(wrong_side) else wrong_side)
-        return float(found - power)
+        return power_of(d, n_reference, n_group, alpha) - power
 
     high = 1.0
     while shortfall(high) < 0:
@@ -55,6 +49,30 @@ def detectable_d(n_reference: int, n_group: int, power: float = 0.8, alpha: floa
     from scipy.optimize import brentq  # slow to import, and rarely asked for
 
     return float(brentq(shortfall, 0.0, high, xtol=1e-6))
+
+
+def power_of(d: float, n_reference: int, n_group: int, alpha: float = 0.05) -> float:
+    """Return the power of a two-sided t-test, from the noncentral t.
+
+    Parameters
+    ----------
+    d
+        True difference of means in units of the standard deviation between animals.
+    n_reference, n_group
+        Animals, at least two each.
+    alpha
+        Two-sided level.
+
+    Examples
+    --------
+    >>> round(power_of(2.02, 5, 5), 2)
+    0.8
+    """
+    df = n_reference + n_group - 2
+    critical = float(special.stdtrit(df, 1 - alpha / 2))
+    shift = d * math.sqrt(n_reference * n_group / (n_reference + n_group))
+    wrong_side = special.nctdtr(df, shift, -critical)  # NaN where it is too small to be computed
+    return float(1 - special.nctdtr(df, shift, critical) + (0.0 if np.isnan(wrong_side) else wrong_side))
 
 
 def power_sentence(n_reference: int, n_group: int, tests: int = 1) -> str:

@@ -66,7 +66,7 @@ def read_sheet(path: Path, known: Collection[str]) -> Sheet:
     """
     text, warnings = read_text(path)
     text, declared = _without_sep_line(text)
-    if not text.strip(' \t\r\n,;"'):
+    if not any(not sign.isspace() and sign not in ',;"' for sign in text):
         raise StudyTableError(f"{path}: the table is empty; expected a header row and one row a section")
     # the separator under which the header has most names that are known, else most cells
     records = {mark: _records(path, text, mark) for mark in ([declared] if declared else SEPARATORS)}

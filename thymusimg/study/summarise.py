@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from thymusimg.measurements.columns import columns as declared
-from thymusimg.measurements.schema import Ratio, Sum, WeightedMean
+from thymusimg.measurements.schema import LogRatio, Ratio, Sum, WeightedMean
 from thymusimg.study.entries import truth
 
 if TYPE_CHECKING:
@@ -62,25 +62,57 @@ def pool_animals(sections: pd.DataFrame, columns: Iterable[Column] | None = None
         n_sections`` and the pooled columns in their units, NaN where undefined, with
         ``COLUMN_reason`` beside each column that is undefined for some animal.
     """
-    if columns is None:
-        columns = declared("sections")
-    kept = with_subject(sections)
-    kept = kept[~kept["exclude"].to_numpy(dtype=bool)]
-    names = list(dict.fromkeys(kept["animal"]))
-    parts = {name: kept[kept["animal"] == name] for name in names}
-    table: dict[str, list[object]] = {"animal": list(names)}
-    for name in ANIMAL_TEXT:
-        table[name] = [_distinct(part[name]) for part in parts.values()]
-    table["negative_control"] = [bool(part["negative_control"].all()) for part in parts.values()]
-    table["n_sections"] = [len(part) for part in parts.values()]
-    for column in columns:
+    kept = kept_sections(sections)
+    parts = {name: kept[kept["animal"] == name] for name in dict.fromkeys(kept["animal"])}
+    return _pooled({"animal": list(parts)}, list(parts.values()), kept, columns, ANIMAL_TEXT)
+
+
+def pool_lobes(sections: pd.DataFrame, columns: Iterable[Column] | None = None) -> pd.DataFrame:
+    """Pool the sections of every named lobe of every animal, as :func:`pool_animals` does.
+
+    A description only: lobes of an animal are not independent, and no test counts them.
+
+    Returns
+    -------
+    DataFrame
+        One row a lobe: ``animal, lobe, group, donor, batch, timepoint, negative_control, n_sections`` and the
+        pooled columns.
+    """
+    kept = kept_sections(sections)
+    kept = kept[kept["lobe"] != ""]
+    keys = list(dict.fromkeys(zip(kept["animal"], kept["lobe"], strict=True)))
+    parts = [kept[(kept["animal"] == animal) & (kept["lobe"] == lobe)] for animal, lobe in keys]
+    names = {"animal": [animal for animal, _ in keys], "lobe": [lobe for _, lobe in keys]}
+    return _pooled(names, parts, kept, columns, ANIMAL_TEXT)
+
+
+def _pooled(
+    names: dict[str, list[str]],
+    parts: list[pd.DataFrame],
+    kept: pd.DataFrame,
+    columns: Iterable[Column] | None,
+    text: Iterable[str],
+) -> pd.DataFrame:
+    """Pool each part to a row."""
+    table: dict[str, list[object]] = {name: list(values) for name, values in names.items()}
+    for name in text:
+        table[name] = [_distinct(part[name]) for part in parts]
+    table["negative_control"] = [bool(part["negative_control"].all()) for part in parts]
+    table["n_sections"] = [len(part) for part in parts]
+    for column in declared("sections") if columns is None else columns:
         if column.pool is None or column.name not in kept:
             continue
-        pooled = [_pool(part, column) for part in parts.values()]
+        pooled = [_pool(part, column) for part in parts]
         table[column.name] = [value for value, _ in pooled]
         if any(reason for _, reason in pooled):
             table[f"{column.name}_reason"] = [reason for _, reason in pooled]
     return pd.DataFrame(table)
+
+
+def kept_sections(sections: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the sections marked ``exclude``, and give the columns of the study table their types."""
+    typed = with_subject(sections)
+    return typed[~typed["exclude"].to_numpy(dtype=bool)]
 
 
 def with_subject(sections: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +156,11 @@ def _pool(part: pd.DataFrame, column: Column) -> tuple[float, str]:
             used = np.isfinite(own) & np.isfinite(weights) & (weights > 0)
             if used.any():
                 return float((weights[used] * own[used]).sum() / weights[used].sum()), ""
+        case LogRatio():
+            sides = np.stack([_numbers(part, name) for name in column.pool.names])
+            count, area, other_count, other_area = sides[:, np.isfinite(sides).all(axis=0)].sum(axis=1)
+            if area > 0 and other_area > 0:
+                return float(np.log((count + 0.5) / area) - np.log((other_count + 0.5) / other_area)), ""
         case None:
             pass
     return np.nan, _reasons(part, column.name, np.ones(len(part), dtype=np.bool_))
@@ -149,6 +186,8 @@ def _parts(column: Column) -> tuple[str, ...]:
             )
         case WeightedMean(weight):
             return (weight,)
+        case LogRatio() as pool:
+            return pool.names
         case _:
             return ()
 
