@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from thymusimg._version import __version__
+from thymusimg.cli import evaluation
 from thymusimg.errors import CancelledError, ThymusimgError
 
 
@@ -237,6 +238,9 @@ def models() -> None:
     typer.echo("Methods without training: --compartments " + ", ".join(COMPARTMENT_METHODS)
                + " · --cells " + ", ".join((*CELL_METHODS, "none")))  # fmt: skip
     typer.echo("Trained models: none is installed.")
+
+
+app.command()(evaluation.evaluate)
 
 
 def _command() -> str:
