@@ -8,7 +8,15 @@ from scipy import ndimage
 from skimage.measure import label, regionprops
 from skimage.morphology import closing, disk
 
-from thymusimg.measurements.islets import find_islets
+from thymusimg.measurements.islets import find_islets, isoperimetric_ratio
+
+
+def discs(shape: tuple[int, int], *circles: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    mask = np.zeros(shape, bool)
+    for cy, cx, r in circles:
+        mask |= np.hypot(y - cy, x - cx) <= r
+    return mask
 
 
 def test_islets_are_counted_and_weighed() -> None:
@@ -66,3 +74,34 @@ def test_no_medulla_gives_no_islets() -> None:
     assert math.isnan(islets.largest_share)
     assert math.isnan(islets.effective_number)
     assert math.isnan(islets.median_area_um2)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(1, 1.0), (2, 1.189)])
+def test_roundness_of_discs_and_ellipses(ratio: float, expected: float) -> None:
+    # P of an ellipse 2 : 1 is 4 a E(3/4) = 4.844 a, so P² / 4πA = 4.844² / (4π · π/2)
+    y, x = (np.mgrid[:300, :300] - 149.5) * 2.0
+    islet = np.hypot(y * ratio, x) < 200
+    assert isoperimetric_ratio(islet, 2.0) == pytest.approx(expected, abs=0.01)
+
+
+def test_holes_do_not_roughen_an_islet() -> None:
+    y, x = (np.mgrid[:300, :300] - 149.5) * 2.0
+    r = np.hypot(y, x)
+    assert isoperimetric_ratio((r < 200) & (r > 40), 2.0) == isoperimetric_ratio(r < 200, 2.0)
+
+
+def test_roundness_is_of_whole_islets_only() -> None:
+    medulla = discs((300, 300), (0, 150, 40), (200, 150, 40))
+    islets = find_islets(medulla, 2.0)
+    assert islets.at_border.sum() == 1
+    assert np.isnan(islets.roundness[islets.at_border]).all()
+    assert islets.median_roundness == pytest.approx(1, abs=0.01)
+
+
+def test_a_higher_cut_leaves_the_larger_islets() -> None:
+    medulla = discs((200, 400), (100, 100, 40), (100, 250, 15))
+    every = find_islets(medulla, 2.0, min_area_um2=750)
+    assert [every.at_least(area).count for area in (750, 3000)] == [2, 1]
+    assert (
+        every.at_least(3000).areas_um2.tolist() == find_islets(medulla, 2.0, min_area_um2=3000).areas_um2.tolist()
+    )

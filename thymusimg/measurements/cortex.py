@@ -56,7 +56,7 @@ def local_thickness_um(mask: Mask, pixel_um: float, *, hole_um2: float = 1500.0)
     """
     if not mask.any():
         return math.nan
-    solid = _fill_small(mask[bounding_box(mask)], hole_um2 / pixel_um**2)
+    solid = fill_small(mask[bounding_box(mask)], hole_um2 / pixel_um**2)
     return 2 * (_median_radius(solid) - HALF_PIXEL) * pixel_um
 
 
@@ -92,7 +92,7 @@ def _median_radius(solid: Mask) -> float:
     return low / STEPS
 
 
-def _fill_small(mask: Mask, area_px: float) -> Mask:
+def fill_small(mask: Mask, area_px: float) -> Mask:
     """Fill holes of at most ``area_px`` that do not touch the edge of the window."""
     holes = np.asarray(cc3d.connected_components(~mask, connectivity=4))
     areas = np.bincount(holes.ravel())

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare
-from thymusimg.measurements.schema import Ratio, Sum, WeightedMean
+from thymusimg.measurements.schema import Curve, Ratio, Sum, WeightedMean
 from thymusimg.measurements.sharpness import junction_sharpness
+from thymusimg.measurements.tortuosity import divider, tortuosity
 from thymusimg.measurements.view import NO_CORTEX, NO_MEDULLA, no_stain, over
 
 if TYPE_CHECKING:
+    from thymusimg.measurements.polyline import Line
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.view import SectionView
-
 
 COLUMNS = (
     declare(
@@ -58,12 +59,52 @@ COLUMNS = (
     declare(
         "cmj_profiled_length_mm", "mm", "Length of junction whose K14 profile could be taken", "R5", Sum(), "log"
     ),
+    declare(
+        "cmj_per_medulla_mm_per_mm2",
+        "mm/mm²",
+        "cmj_length_mm per mm² of medulla; 2 / radius for a round medulla wholly in cortex",
+        "R3",
+        Ratio("cmj_length_mm", "medulla_area_mm2"),
+        "log",
+    ),
+    declare(
+        "cmj_tortuosity",
+        "ratio",
+        "Length of the junction / its length smoothed along itself at 80 µm, over the pieces long enough for that; "
+        "a straight line and a circle have 1",
+        "R4",
+        WeightedMean("cmj_length_mm"),
+        "log",
+        "about ≥ 1",
+    ),
+    declare(
+        "cmj_fractal_dimension",
+        "dimension",
+        "1 − slope of ln(length walked) over ln(stride), strides of 10 to 160 µm; 1 for a smooth line. The "
+        "junction itself is smoothed at 10 µm, which flattens the finest strides",
+        "R3; Richardson 1961",
+        WeightedMean("cmj_length_mm"),
+        "identity",
+        "about 1-2",
+    ),
+    declare("cmj_fractal_r2", "fraction", "R² of the line behind cmj_fractal_dimension", "R3", interval="0-1"),
+)
+
+CURVES = (
+    Curve(
+        "cmj_length_by_stride",
+        "stride",
+        "µm",
+        "mm/mm²",
+        "Length of the junction walked in strides (pieces of at least 480 µm only), per mm² of parenchyma",
+        "R3; Richardson 1961",
+    ),
 )
 
 
 def measure(row: Row, view: SectionView) -> None:
     """Fill in the columns of this family."""
-    compartments, settings = view.compartments, view.settings
+    compartments = view.compartments
     lines = [compartments.grid.to_index(line) for line in compartments.junction_um]
     length_mm = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines) * view.pixel_um * 1e-3
     if not lines:
@@ -72,7 +113,28 @@ def measure(row: Row, view: SectionView) -> None:
     no_line = compartments.reasons.get("junction") or missing or "cortex and medulla do not touch"
     row.put("cmj_length_mm", length_mm, no_line)
     row.put("cmj_density_mm_per_mm2", over(length_mm, view.parenchyma_mm2), no_line)
-    k14 = view.planes.get("k14")
+    row.put("cmj_per_medulla_mm_per_mm2", over(length_mm, view.medulla_mm2), no_line)
+    _winding(row, view, no_line)
+    _sharpness(row, view, lines, no_line)
+
+
+def _winding(row: Row, view: SectionView, no_line: str) -> None:
+    lines = view.compartments.junction_um
+    winding = tortuosity(lines)
+    short = no_line if not lines else "every piece of the junction is too short to be smoothed at 80 µm"
+    row.put("cmj_tortuosity", winding.ratio, short)
+    walked = divider(lines)
+    short = f"{walked.used_um:.0f} µm of the junction lie in pieces of at least 480 µm; 1,000 µm are needed"
+    short = short if lines else no_line
+    row.put("cmj_fractal_dimension", walked.dimension, short)
+    same = "the length does not change with the stride"
+    row.put("cmj_fractal_r2", walked.r2, same if math.isfinite(walked.dimension) else short)
+    per_mm2 = walked.length_um * over(1e-3, view.parenchyma_mm2)
+    row.curve("cmj_length_by_stride", walked.stride_um, per_mm2, weight=view.parenchyma_mm2, why=short)
+
+
+def _sharpness(row: Row, view: SectionView, lines: list[Line], no_line: str) -> None:
+    settings, k14 = view.settings, view.planes.get("k14")
     names = ("cmj_width_um", "cmj_width_q25_um", "cmj_width_q75_um", "cmj_contrast", "cmj_fit_r2")
     if k14 is None or not lines:
         why = no_line if not lines else no_stain("k14")
