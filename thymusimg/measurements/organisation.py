@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.measurements.islets import Islets as Islets  # until the families name islets.py themselves
-from thymusimg.measurements.islets import find_islets as find_islets
 from thymusimg.measurements.smoothing import bounding_box, smooth_to
 from thymusimg.measurements.tiling import lay_tiles
 
