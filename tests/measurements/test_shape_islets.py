@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from skimage.measure import label, regionprops
 from skimage.morphology import closing, disk
 
 from thymusimg.measurements.islets import find_islets, isoperimetric_ratio
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def discs(shape: tuple[int, int], *circles: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
