@@ -132,7 +132,8 @@ def holds(measured: Measured) -> None:
 
 def test_every_column_is_measured(usual: Measured) -> None:
     holds(usual)
-    assert usual.reasons == {}
+    # cells that are strewn at random have no clusters
+    assert set(usual.reasons) <= {"cd45_cluster_scale_um"}
 
 
 def test_areas_of_known_shapes(usual: Measured) -> None:
@@ -315,13 +316,13 @@ LAST = 511
 )
 def test_turning_flipping_and_padding_change_nothing(usual: Measured, turned: Callable[[Case], Case]) -> None:
     case = turned(lobe())
-    assert numbers(measure(case)) == pytest.approx(numbers(usual), rel=1e-4, abs=1e-6)
+    assert numbers(measure(case)) == pytest.approx(numbers(usual), rel=1e-4, abs=1e-6, nan_ok=True)
 
 
 def test_gain_of_a_stain_changes_only_its_means(usual: Measured) -> None:
     case = lobe()
     case.k14, case.k8 = case.k14 * 0.5, case.k8 * 2
-    assert numbers(measure(case)) == pytest.approx(numbers(usual), rel=1e-4)
+    assert numbers(measure(case)) == pytest.approx(numbers(usual), rel=1e-4, nan_ok=True)
 
 
 def test_the_pixel_size_hardly_matters(usual: Measured) -> None:
@@ -331,7 +332,7 @@ def test_the_pixel_size_hardly_matters(usual: Measured) -> None:
     found, wanted = numbers(measure(fine)), numbers(usual)
     for name in wanted:
         if name not in ("pixel_size_um", "grid_pixel_um", "cmj_fit_r2"):
-            assert found[name] == pytest.approx(wanted[name], rel=0.05, abs=0.01), name
+            assert found[name] == pytest.approx(wanted[name], rel=0.05, abs=0.01, nan_ok=True), name
 
 
 def test_cells_without_an_assignment_are_placed_by_their_centroid() -> None:

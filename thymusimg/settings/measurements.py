@@ -50,3 +50,66 @@ class MeasurementSettings(Frozen):
 
     distance_bin_um: float = Field(25.0, ge=2, le=500)
     """Width of a bin of the cell density profile across the junction, in µm (P4)."""
+
+    depth_bin_um: float = Field(25.0, ge=2, le=500)
+    """Width of a bin of the cell density profile under the capsule, in µm (P4)."""
+
+    cma_spacing_um: float = Field(10.0, ge=2, le=100)
+    """Spacing of the hexagonal grid of the corticomedullary axis, in µm (P4); 15 as published for human thymus."""
+
+    cma_neighbours: int = Field(10, ge=1, le=50)
+    """How many nearest grid points of a structure give the distance to it (P4; K of Yayon et al. 2024)."""
+
+    cma_capsule_um: float = Field(20.0, ge=2, le=100)
+    """The outermost tissue, in µm, that stands for the capsule on the corticomedullary axis (P4)."""
+
+    cma_bin: float = Field(0.1, ge=0.01, le=0.5)
+    """Width of a bin of the profile along CMA₃ (P4)."""
+
+    peripheral_um: float = Field(50.0, ge=5, le=300)
+    """Cells within this distance of the capsule or a septum, in µm, are peripheral (P8)."""
+
+    peripheral_share: float = Field(0.6, gt=0, lt=1)
+    """Cells are peripheral as a whole from this share on, if the density farther in is low (P8)."""
+
+    infiltrated_per_mm2: float = Field(500.0, ge=0)
+    """Below this many cells per mm² farther in, a section is not infiltrated there (P8)."""
+
+    restricted_share: float = Field(0.95, gt=0.5, lt=1)
+    """Cells are restricted to a compartment from this share of the two compartments' densities on (P8)."""
+
+    full_empty_share: float = Field(0.2, gt=0, lt=1)
+    """Infiltration is full with less than this share of the tissue in empty 100 µm tiles (P8)."""
+
+    clump_min_singles: int = Field(20, ge=1)
+    """With fewer single cells than this, clumps are not turned into estimated cells (P10)."""
+
+    epithelium_tile_um: float = Field(50.0, ge=10, le=500)
+    """Side of the squares on which epithelium without thymocytes is sought, in µm (P11)."""
+
+    epithelium_dense_share: float = Field(0.6, gt=0, le=1)
+    """A square is dense epithelium from this keratin-positive share of its parenchyma on (P11)."""
+
+    epithelium_empty_fraction: float = Field(0.01, gt=0, lt=1)
+    """A square is free of human cells below this CD45-positive area fraction (P11)."""
+
+    pattern_simulations: int = Field(199, ge=19, le=9999)
+    """How often the cells are drawn anew to see what chance would give (P6, P7)."""
+
+    pattern_seed: int = Field(1, ge=0)
+    """Seed of these draws (P6, P7)."""
+
+    pattern_null: str = Field("compartments", pattern=r"^(compartments|uniform)$")
+    """How cells are drawn anew: as many within every compartment, or all of them anywhere in the parenchyma (P6)."""
+
+    pattern_reach_um: float = Field(100.0, ge=15, le=1000)
+    """Largest distance between two cells that is looked at, in µm (P6). The work grows with its square."""
+
+    pattern_core_um: float = Field(10.0, ge=0, le=50)
+    """Pairs of cells no farther apart than this, in µm, are left out of L: cells cannot overlap (P6)."""
+
+    pattern_min_cells: int = Field(10, ge=2)
+    """With fewer cells in the parenchyma than this, their pattern is undefined (P6, P7)."""
+
+    pattern_max_cells: int = Field(200_000, ge=2)
+    """With more cells than this, their pattern is not measured, and says so; they are never thinned (P6, P7)."""
