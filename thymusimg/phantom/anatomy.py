@@ -11,10 +11,13 @@ import numpy as np
 
 from thymusimg.compartments.model import PARENCHYMA, Compartment
 from thymusimg.phantom.outline import draw_outline, draw_septa
-from thymusimg.phantom.streams import random_field, stream
+from thymusimg.phantom.patch import Patch
+from thymusimg.phantom.streams import key, smooth_noise, stream
 from thymusimg.section.model import Grid
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from thymusimg.phantom.spec import PhantomSpec
     from thymusimg.section.model import FloatPlane, LabelPlane, Mask
 
@@ -27,14 +30,46 @@ SMALLEST_SPACING_UM = 160.0
 MEDULLA_SCALE = 0.5
 """Correlation length over the islet spacing at which the thresholded field shows about the wished number."""
 
+MOST_SORTED = 4_000_000
+"""Quantiles of larger zones come from a regular subset."""
+MOST_CYSTS = 200
+
+
+@dataclass(frozen=True)
+class Ellipses:
+    """Slightly wobbly ellipses: centres (y, x) and half-axes in µm, angles in radians."""
+
+    centres: np.ndarray
+    axes: np.ndarray
+    angles: np.ndarray
+
+    def depth_um(self, patch: Patch) -> FloatPlane:
+        """Return the depth inside the nearest of the ellipses, in µm (first order), negative outside."""
+        depth = np.full(patch.window.shape, -1e4, np.float32)
+        for (cy, cx), (a, b), angle in zip(self.centres, self.axes, self.angles, strict=True):
+            reach = 1.2 * max(a, b) + 8  # farther out nobody asks how far
+            rows = slice(*np.searchsorted(patch.rows_um, (cy - reach, cy + reach)))
+            columns = slice(*np.searchsorted(patch.columns_um, (cx - reach, cx + reach)))
+            box = depth[rows, columns]
+            if box.size == 0:
+                continue
+            y = patch.rows_um[rows, None] - cy
+            x = patch.columns_um[None, columns] - cx
+            u = (np.cos(angle) * x + np.sin(angle) * y) / a
+            v = (-np.sin(angle) * x + np.cos(angle) * y) / b
+            wobble = (
+                1 + 0.05 * np.sin(3 * np.arctan2(v, u) + 5 * angle) + 0.03 * np.sin(7 * np.arctan2(v, u) + angle)
+            )
+            np.maximum(box, ((1 - np.hypot(u, v) * wobble) * np.sqrt(a * b)).astype(np.float32), out=box)
+        return depth
+
 
 @dataclass(frozen=True)
 class Anatomy:
     """The compartments of a synthetic section on its coarse grid.
 
     ``depth_um`` is the signed depth under the outline (negative outside), ``medulla_um`` the signed distance to
-    the edge of the medulla (positive inside), ``cyst_um`` the depth inside the nearest cyst (negative outside),
-    ``poor`` and ``mixed`` divide the indeterminate zone.
+    the edge of the medulla (positive inside); ``poor`` and ``mixed`` divide the indeterminate zone.
     """
 
     grid: Grid
@@ -42,15 +77,26 @@ class Anatomy:
     tissue: Mask
     depth_um: FloatPlane
     medulla_um: FloatPlane
-    cyst_um: FloatPlane
+    cysts: Ellipses
     vessel: Mask
     poor: Mask
-    mixed: Mask
 
     @property
     def parenchyma(self) -> Mask:
         """Cortex, medulla and indeterminate."""
-        return np.isin(self.labels, PARENCHYMA)
+        return is_parenchyma(self.labels)
+
+    @property
+    def mixed(self) -> Mask:
+        """The indeterminate zone where K8 and K14 are mixed."""
+        zone: Mask = (self.labels == Compartment.INDETERMINATE) & ~self.poor
+        return zone
+
+
+def is_parenchyma(labels: LabelPlane) -> Mask:
+    """Return where ``labels`` say cortex, medulla or indeterminate."""
+    inside: Mask = (labels >= min(PARENCHYMA)) & (labels <= max(PARENCHYMA))
+    return inside
 
 
 def draw_anatomy(spec: PhantomSpec, seed: int, pixel_size_um: float, size_mm: float | None) -> Anatomy:
@@ -61,23 +107,21 @@ def draw_anatomy(spec: PhantomSpec, seed: int, pixel_size_um: float, size_mm: fl
     depth = signed_distance_um(tissue, grid)
     other = (depth < spec.capsule_um) & tissue
     other |= draw_septa(spec, stream(seed, "septa"), tissue, depth, grid)
-    cyst_um = _draw_ellipses(*_choose_cysts(spec, stream(seed, "cysts"), depth, other, grid), grid)
-    cyst = (cyst_um > 0) & tissue & (depth > 0.5 * spec.capsule_um)
+    cysts = _choose_cysts(spec, stream(seed, "cysts"), depth, other, grid)
+    cyst = (cysts.depth_um(Patch.coarse(grid)) > 0) & tissue & (depth > 0.5 * spec.capsule_um)
     parenchyma = tissue & ~other & ~cyst
-    medulla = _draw_medulla(spec, stream(seed, "medulla"), depth, parenchyma, grid)
+    medulla = _draw_medulla(spec, seed, depth, parenchyma, grid)
     vessel = _draw_vessels(spec, stream(seed, "vessels"), medulla, parenchyma, grid)
     parenchyma &= ~vessel
     medulla &= ~vessel
-    indeterminate, poor = _draw_indeterminate(spec, stream(seed, "indeterminate"), parenchyma, medulla, grid)
+    indeterminate, poor = _draw_indeterminate(spec, seed, parenchyma, medulla, grid)
     labels = np.zeros(grid.shape, np.uint8)
     labels[tissue] = Compartment.OTHER
     labels[parenchyma] = Compartment.CORTEX
     labels[medulla] = Compartment.MEDULLA
     labels[indeterminate] = Compartment.INDETERMINATE
     labels[cyst] = Compartment.CYST
-    return Anatomy(
-        grid, labels, tissue, depth, signed_distance_um(medulla, grid), cyst_um, vessel, poor, indeterminate & ~poor
-    )
+    return Anatomy(grid, labels, tissue, depth, signed_distance_um(medulla, grid), cysts, vessel, poor)
 
 
 def signed_distance_um(mask: Mask, grid: Grid) -> FloatPlane:
@@ -85,11 +129,45 @@ def signed_distance_um(mask: Mask, grid: Grid) -> FloatPlane:
     inside = mask.astype(np.uint8)
     if not inside.any():
         return np.full(mask.shape, -1e4, np.float32)
-    into = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # half a pixel each: the edge runs between pixels
-    signed: FloatPlane = ((into - 0.5 * inside) - (away - 0.5 * (1 - inside))) * np.float32(grid.pixel_um)
+    signed: FloatPlane = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    signed -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    signed -= np.float32(0.5)  # half a pixel: the edge runs between pixels
+    signed += inside
+    signed *= np.float32(grid.pixel_um)
     return signed
+
+
+def pick_places(rng: np.random.Generator, allowed: Mask, grid: Grid, count: int) -> np.ndarray:
+    """Return up to ``count`` random places (y, x in µm) in ``allowed``.
+
+    They are thrown at the slide until they hit, so that another pixel size picks the same ones.
+    """
+    extent = thrown_at_um(grid)
+    found: list[np.ndarray] = []
+    if count == 0 or not allowed.any():
+        return np.empty((0, 2))
+    for _ in range(1000):
+        thrown = rng.random((256, 2)) * extent
+        at = nearest_pixel(thrown, grid)
+        found.extend(thrown[allowed[at[:, 0], at[:, 1]]])
+        if len(found) >= count:
+            break
+    return np.array(found[:count]).reshape(-1, 2)
+
+
+def thrown_at_um(grid: Grid) -> np.ndarray:
+    """Return height and width of what random places are thrown at: the slide, rounded up to 100 µm.
+
+    The rounding makes it the same at other pixel sizes, whose slides differ by parts of a pixel.
+    """
+    extent: np.ndarray = np.ceil(np.array(grid.slide_shape) * grid.slide_pixel_um / 100) * 100
+    return extent
+
+
+def nearest_pixel(places_um: np.ndarray, grid: Grid) -> npt.NDArray[np.int64]:
+    """Return the coarse pixels (row, column) at places in µm; beyond the edge the nearest."""
+    at = np.round(grid.to_index(places_um)).astype(np.int64)
+    return np.clip(at, 0, np.array(grid.shape) - 1)
 
 
 def _fill(polygons: list[np.ndarray], grid: Grid) -> Mask:
@@ -100,9 +178,7 @@ def _fill(polygons: list[np.ndarray], grid: Grid) -> Mask:
     return canvas.astype(bool)
 
 
-def _draw_medulla(
-    spec: PhantomSpec, rng: np.random.Generator, depth: FloatPlane, parenchyma: Mask, grid: Grid
-) -> Mask:
+def _draw_medulla(spec: PhantomSpec, seed: int, depth: FloatPlane, parenchyma: Mask, grid: Grid) -> Mask:
     """Threshold a random field plus a prior of depth; a disordered thymus keeps little of the prior."""
     area_um2 = float(np.count_nonzero(parenchyma) * grid.pixel_um**2)
     if spec.medulla_fraction == 0 or area_um2 == 0:
@@ -111,17 +187,18 @@ def _draw_medulla(
     spacing_um = max(SMALLEST_SPACING_UM, math.sqrt(float(area_um2) / spec.islets))
     # the prior of depth, which grows with order, melts islets together: a finer field makes up for it
     scale = MEDULLA_SCALE * (1.15 - 0.5 * spec.order) * math.sqrt(spec.medulla_fraction + 0.2)
-    sigma_px = max(2.0, 0.5 * scale * spacing_um / grid.pixel_um)
-    field = random_field(rng, grid.shape, sigma_px)
-    prior = np.clip(depth / (0.55 * float(depth.max())), 0, 1)
-    field += np.float32(0.4 + 2.8 * spec.order) * prior
-    field += np.float32(0.15) * random_field(rng, grid.shape, max(1.5, 12 / grid.pixel_um))
-    cut = np.quantile(field[parenchyma], 1 - spec.medulla_fraction)
-    return _tidy((field > cut) & parenchyma, parenchyma, grid)
+    whole = Patch.coarse(grid)
+    field = smooth_noise(key(seed, "medulla"), max(4.0, 0.5 * scale * spacing_um), whole)
+    prior = np.clip(depth, 0, 0.55 * float(depth.max()))
+    prior *= np.float32((0.4 + 2.8 * spec.order) / (0.55 * float(depth.max())))
+    field += prior
+    del prior
+    field += np.float32(0.15) * smooth_noise(key(seed, "medulla edge"), 12.0, whole)
+    return _tidy((field > _cut(field, parenchyma, 1 - spec.medulla_fraction)) & parenchyma, parenchyma, grid)
 
 
 def _draw_indeterminate(
-    spec: PhantomSpec, rng: np.random.Generator, parenchyma: Mask, medulla: Mask, grid: Grid
+    spec: PhantomSpec, seed: int, parenchyma: Mask, medulla: Mask, grid: Grid
 ) -> tuple[Mask, Mask]:
     empty = np.zeros(grid.shape, bool)
     free = parenchyma & ~medulla
@@ -129,14 +206,23 @@ def _draw_indeterminate(
     share = min(1.0, wanted / max(1.0, float(np.count_nonzero(free))))
     if share == 0:
         return empty, empty
-    field = random_field(rng, grid.shape, 45 / grid.pixel_um)
-    field += np.float32(0.22) * random_field(rng, grid.shape, 11 / grid.pixel_um)
-    zone = free if share >= 1 else _tidy((field > np.quantile(field[free], 1 - share)) & free, free, grid)
-    if not zone.any():
-        return empty, empty
-    split = random_field(rng, grid.shape, 60 / grid.pixel_um)
-    poor = zone & (split <= np.quantile(split[zone], spec.poor_share)) if spec.poor_share > 0 else empty
-    return zone, poor
+    whole = Patch.coarse(grid)
+    zone = free
+    if share < 1:
+        field = smooth_noise(key(seed, "indeterminate"), 45.0, whole)
+        field += np.float32(0.22) * smooth_noise(key(seed, "indeterminate edge"), 11.0, whole)
+        zone = _tidy((field > _cut(field, free, 1 - share)) & free, free, grid)
+        del field
+    if not zone.any() or spec.poor_share == 0:
+        return zone, empty
+    split = smooth_noise(key(seed, "poor"), 60.0, whole)
+    return zone, zone & (split <= _cut(split, zone, spec.poor_share))
+
+
+def _cut(field: FloatPlane, zone: Mask, share: float) -> float:
+    """Return the value below which ``share`` of the zone lies (of every n-th pixel where there are millions)."""
+    every = max(1, math.isqrt(zone.size // MOST_SORTED))
+    return float(np.quantile(field[::every, ::every][zone[::every, ::every]], share))
 
 
 def _tidy(zone: Mask, within: Mask, grid: Grid) -> Mask:
@@ -156,49 +242,33 @@ def _without_crumbs(mask: Mask, least: int) -> Mask:
 
 def _choose_cysts(
     spec: PhantomSpec, rng: np.random.Generator, depth: FloatPlane, other: Mask, grid: Grid
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return centres (µm), half-axes (µm) and angles of cysts that fill the wished share of the tissue."""
+) -> Ellipses:
+    """Return cysts that fill the wished share of the tissue."""
     wanted = spec.cyst_fraction * np.count_nonzero(depth > 0) * grid.pixel_um**2
     centres: list[np.ndarray] = []
     axes: list[tuple[float, float]] = []
     angles: list[float] = []
-    places = np.argwhere((depth > 35) & ~other)
-    while wanted > 400 and len(places) and len(centres) < 60:
-        radius = min(float(rng.lognormal(np.log(38), 0.4)), np.sqrt(wanted / np.pi) * 1.02)
-        y, x = places[rng.integers(len(places))]
+    places = pick_places(rng, (depth > 35) & ~other, grid, MOST_CYSTS) if wanted > 400 else np.empty((0, 2))
+    for place, (y, x) in zip(places, nearest_pixel(places, grid), strict=True):
+        if wanted <= 400:
+            break
+        radius = min(float(rng.lognormal(np.log(38), 0.4)), math.sqrt(wanted / math.pi) * 1.02)
         aspect = rng.uniform(1, 1.7)
-        radius = min(radius, 0.9 * float(depth[y, x]) / np.sqrt(aspect))
-        centres.append(grid.to_um([y, x]))
-        axes.append((radius * np.sqrt(aspect), radius / np.sqrt(aspect)))
-        angles.append(rng.uniform(0, np.pi))
-        wanted -= np.pi * radius**2
-    return np.array(centres).reshape(-1, 2), np.array(axes).reshape(-1, 2), np.array(angles)
-
-
-def _draw_ellipses(centres: np.ndarray, axes: np.ndarray, angles: np.ndarray, grid: Grid) -> FloatPlane:
-    """Return the depth inside the nearest of the ellipses, in µm (first order), negative outside."""
-    depth = np.full(grid.shape, -1e4, np.float32)
-    for (cy, cx), (a, b), angle in zip(centres, axes, angles, strict=True):
-        reach = 1.2 * max(a, b) + 8  # farther out nobody asks how far
-        low = np.maximum(np.floor(grid.to_index([cy - reach, cx - reach])).astype(int), 0)
-        high = np.maximum(np.ceil(grid.to_index([cy + reach, cx + reach])).astype(int), low)
-        box = depth[low[0] : high[0], low[1] : high[1]]
-        y = grid.to_um(low[0] + np.arange(box.shape[0]))[:, None] - cy
-        x = grid.to_um(low[1] + np.arange(box.shape[1]))[None, :] - cx
-        u = (np.cos(angle) * x + np.sin(angle) * y) / a
-        v = (-np.sin(angle) * x + np.cos(angle) * y) / b
-        wobble = 1 + 0.05 * np.sin(3 * np.arctan2(v, u) + 5 * angle) + 0.03 * np.sin(7 * np.arctan2(v, u) + angle)
-        np.maximum(box, ((1 - np.hypot(u, v) * wobble) * np.sqrt(a * b)).astype(np.float32), out=box)
-    return depth
+        radius = min(radius, 0.9 * float(depth[y, x]) / math.sqrt(aspect))
+        centres.append(place)
+        axes.append((radius * math.sqrt(aspect), radius / math.sqrt(aspect)))
+        angles.append(rng.uniform(0, math.pi))
+        wanted -= math.pi * radius**2
+    return Ellipses(np.array(centres).reshape(-1, 2), np.array(axes).reshape(-1, 2), np.array(angles))
 
 
 def _draw_vessels(spec: PhantomSpec, rng: np.random.Generator, medulla: Mask, parenchyma: Mask, grid: Grid) -> Mask:
-    edge = np.abs(signed_distance_um(medulla, grid)) < 15
-    places = np.argwhere(parenchyma & edge) if (parenchyma & edge).any() else np.argwhere(parenchyma)
-    if spec.vessels == 0 or len(places) == 0:
+    if spec.vessels == 0:
         return np.zeros(grid.shape, bool)
-    chosen = places[rng.integers(len(places), size=spec.vessels)]
+    edge = (np.abs(signed_distance_um(medulla, grid)) < 15) & parenchyma
+    places = pick_places(rng, edge if edge.any() else parenchyma, grid, spec.vessels)
     half = rng.uniform(5, 13, (spec.vessels, 1)) * np.array([1.0, 1.0])
     half[:, 0] *= rng.uniform(1, 2.2, spec.vessels)
-    depth = _draw_ellipses(grid.to_um(chosen), half, rng.uniform(0, np.pi, spec.vessels), grid)
-    return (depth > 0) & parenchyma
+    angles = rng.uniform(0, np.pi, spec.vessels)
+    vessels = Ellipses(places, half[: len(places)], angles[: len(places)])
+    return (vessels.depth_um(Patch.coarse(grid)) > 0) & parenchyma

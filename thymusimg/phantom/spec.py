@@ -58,6 +58,8 @@ class OpticsSpec(Frozen):
     """Tears: cracks from the edge inwards, empty."""
     debris: int = Field(0, ge=0, le=100)
     """Saturated flecks of 5-50 µm, on and off the tissue."""
+    bubbles: int = Field(0, ge=0, le=20)
+    """Air bubbles of 80-320 µm under the cover slip: dim inside, with a bright line around them."""
     fat: bool = False
     """A patch of bright adipocytes lies against the capsule."""
 
@@ -92,6 +94,14 @@ class CameraSpec(Frozen):
     """Grey level of darkness."""
     bit_depth: Literal[8, 12, 16] = 16
     """Where the numbers are clipped; 8 bit is a 12-bit signal divided by 16, stored as uint8."""
+    jpeg_quality: int = Field(0, ge=0, le=100)
+    """Quality of the JPEG that an 8-bit picture goes through, 1-100; 0: no JPEG."""
+
+    @model_validator(mode="after")
+    def _jpeg_is_eight_bit(self) -> CameraSpec:
+        if self.jpeg_quality and self.bit_depth != 8:
+            raise ValueError(f"jpeg_quality {self.jpeg_quality} needs bit_depth 8, found {self.bit_depth}")
+        return self
 
 
 class PhantomSpec(Frozen):

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numba import njit
+
+from thymusimg.phantom.hashing import lattice_normals
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from thymusimg.phantom.patch import Patch
     from thymusimg.section.model import FloatPlane, Grid
+
+_TAPS = 8
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
@@ -23,24 +31,61 @@ def key(seed: int, *names: str | int) -> int:
     return int(stream(seed, *names).integers(0, 2**63))
 
 
-def random_field(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> FloatPlane:
-    """Return a Gaussian random field with zero mean, unit variance and a Gaussian kernel of SD ``sigma_px``.
+def smooth_noise(noise_key: int, sigma_um: float, patch: Patch) -> FloatPlane:
+    """Return a window of an endless Gaussian random field: zero mean, unit variance, Gaussian kernel.
 
-    The field is drawn at two thirds of that and interpolated, which is as smooth and much cheaper.
+    Parameters
+    ----------
+    noise_key : int
+        From :func:`key`.
+    sigma_um : float
+        SD of the kernel in µm; the field's correlation is a Gaussian of SD √2 times that.
+    patch : Patch
+        Where to evaluate it. The field is a function of the place in µm: another window, or another pixel size,
+        shows the same field.
+
+    Returns
+    -------
+    (Y, X) float32
+
+    Notes
+    -----
+    White noise on a lattice as wide as the kernel's SD, under the kernel; the sum of squared weights is divided out
+    at every place, which makes the variance exactly one.
     """
-    step = max(1.0, sigma_px / 1.5)
-    pad = 3  # cells, two SD: past the edge where the reflected noise is correlated
-    small = (int(np.ceil(shape[0] / step)) + 2 * pad, int(np.ceil(shape[1] / step)) + 2 * pad)
-    noise = rng.standard_normal(small, dtype=np.float32)
-    sigma = sigma_px / step
-    smooth = cv2.GaussianBlur(noise, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    # the variance of white noise under a Gaussian of SD s is 1 / (4 π s²)
-    smooth *= 2.0 * np.sqrt(np.pi) * max(sigma, 0.29)
-    big = (round((small[1]) * step), round((small[0]) * step))
-    field = cv2.resize(smooth, big, interpolation=cv2.INTER_CUBIC)
-    margin = int(pad * step)
-    cut: FloatPlane = np.ascontiguousarray(field[margin : margin + shape[0], margin : margin + shape[1]])
-    return cut
+    rows, wy = _taps(patch.rows_um / sigma_um)
+    columns, wx = _taps(patch.columns_um / sigma_um)
+    corner = int(rows[0]), int(columns[0])
+    nodes = lattice_normals(
+        noise_key, corner, (int(rows[-1]) - corner[0] + _TAPS, int(columns[-1]) - corner[1] + _TAPS)
+    )
+    out = np.empty((len(rows), len(columns)), np.float32)
+    _smooth(nodes, rows - corner[0], wy, columns - corner[1], wx, out)
+    return out
+
+
+def _taps(at: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    first = np.floor(at).astype(np.int64) - (_TAPS // 2 - 1)
+    weights = np.exp(-0.5 * (at[:, None] - (first[:, None] + np.arange(_TAPS))) ** 2)
+    weights /= np.sqrt((weights**2).sum(1, keepdims=True))
+    return first, weights.astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _smooth(nodes, rows, wy, columns, wx, out):  # type: ignore[no-untyped-def]
+    line = np.empty(nodes.shape[1], np.float32)
+    for i in range(len(rows)):
+        line[:] = np.float32(0)
+        for k in range(_TAPS):
+            w = wy[i, k]
+            source = nodes[rows[i] + k]
+            for j in range(len(line)):
+                line[j] += w * source[j]
+        for j in range(len(columns)):
+            total = np.float32(0)
+            for k in range(_TAPS):
+                total += wx[j, k] * line[columns[j] + k]
+            out[i, j] = total
 
 
 def upsample(plane: FloatPlane, grid: Grid) -> FloatPlane:

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from thymusimg.compartments.model import Compartment
+from thymusimg.compartments.model import PARENCHYMA, Compartment
+from thymusimg.phantom.anatomy import nearest_pixel, thrown_at_um
 from thymusimg.phantom.bodies import profile_radius
-from thymusimg.phantom.camera import uniform
-from thymusimg.phantom.streams import key, random_field, stream
+from thymusimg.phantom.hashing import uniform
+from thymusimg.phantom.patch import Patch
+from thymusimg.phantom.spec import MAX_PACKING
+from thymusimg.phantom.streams import key, smooth_noise, stream
 
 if TYPE_CHECKING:
     from thymusimg.phantom.anatomy import Anatomy
@@ -64,6 +67,11 @@ def _pack(ys, xs, radii, thickness, cap, allowed, pixel, translation, tries, see
                 break
 
 
+def densest(spec: PhantomSpec) -> float:
+    """Return the profiles per mm² that can still be packed."""
+    return 0.98 * MAX_PACKING / spec.packing(1.0)
+
+
 def human_density(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> FloatPlane:
     """Return the expected human profiles per mm² on the coarse grid (Cox process, mean kept per compartment)."""
     labels = anatomy.labels
@@ -74,17 +82,18 @@ def human_density(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> FloatPlane:
         Compartment.INDETERMINATE: between,
         Compartment.OTHER: 0.05 * spec.cd45_medulla_per_mm2,
     }
-    field = np.exp(
-        spec.patchiness
-        * random_field(stream(seed, "patches"), labels.shape, spec.patch_um / 2 / anatomy.grid.pixel_um)
-    )
-    density = np.zeros(labels.shape, np.float32)
-    ceiling = 0.98 * 0.36 / spec.packing(1.0)
+    if not any(rates.values()):
+        return np.zeros(labels.shape, np.float32)
+    density = smooth_noise(key(seed, "patches"), spec.patch_um / 2, Patch.coarse(anatomy.grid))
+    density *= np.float32(spec.patchiness)
+    np.exp(density, out=density)
+    scale = np.zeros(256, np.float32)
     for code, rate in rates.items():
         zone = labels == code
         if rate > 0 and zone.any():
-            density[zone] = np.minimum(rate * field[zone] / field[zone].mean(), ceiling)
-    return density
+            scale[code] = rate / float(density.mean(where=zone, dtype=np.float64))
+    density *= scale[labels]
+    return np.minimum(density, np.float32(densest(spec)), out=density)
 
 
 def place_cells(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> pd.DataFrame:
@@ -93,9 +102,10 @@ def place_cells(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> pd.DataFrame:
     y, x = _scatter(spec, rng, human_density(spec, seed, anatomy), anatomy)
     human = len(y)
     if spec.dapi:
-        mouse = np.where(anatomy.parenchyma, spec.mouse_per_mm2, 0.3 * spec.mouse_per_mm2 * anatomy.tissue)
-        mouse = np.where(anatomy.labels == Compartment.CYST, 0, mouse)
-        my, mx = _sample(stream(seed, "mouse"), mouse.astype(np.float32), anatomy)
+        rate = np.zeros(256, np.float32)
+        rate[[int(c) for c in PARENCHYMA]] = spec.mouse_per_mm2
+        rate[Compartment.OTHER] = 0.3 * spec.mouse_per_mm2
+        my, mx = _sample(stream(seed, "mouse"), rate[anatomy.labels], anatomy, spec.mouse_per_mm2)
         y, x = np.concatenate([y, my]), np.concatenate([x, mx])
     columns = ["y_um", "x_um", "z_um", "radius_um", "body_radius_um", "type", "compartment", "brightness"]
     if len(y) == 0:
@@ -108,8 +118,7 @@ def place_cells(spec: PhantomSpec, seed: int, anatomy: Anatomy) -> pd.DataFrame:
         y, x, radius, spec.section_um, spec.lost_cap_um, allowed, anatomy.grid.pixel_um,
         anatomy.grid.translation_um, TRIES, np.uint64(key(seed, "pack")), z, kept,
     )  # fmt: skip
-    at = np.round(anatomy.grid.to_index(np.stack([y, x], 1))).astype(int)
-    at = np.clip(at, 0, np.array(anatomy.grid.shape) - 1)
+    at = nearest_pixel(np.stack([y, x], 1), anatomy.grid)
     sigma = np.sqrt(np.log1p(spec.cd45_cv**2))
     table = pd.DataFrame(
         {
@@ -133,24 +142,27 @@ def _radii(spec: PhantomSpec, rng: np.random.Generator, count: int) -> np.ndarra
     return np.clip(diameters, 5.0, 11.0) / 2
 
 
-def _sample(rng: np.random.Generator, density: FloatPlane, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a Poisson process of the given density (per mm²)."""
-    expected = density.ravel().astype(np.float64) * anatomy.grid.pixel_area_mm2
-    total = expected.sum()
-    count = int(rng.poisson(total)) if total > 0 else 0
-    cumulated = np.cumsum(expected) / total if count else expected
-    chosen = np.searchsorted(cumulated, rng.random(count), side="right")
-    index = np.stack(np.unravel_index(np.minimum(chosen, density.size - 1), density.shape), 1)
-    place = anatomy.grid.to_um(index + rng.random((count, 2)) - 0.5)
-    return place[:, 0].copy(), place[:, 1].copy()
+def _sample(
+    rng: np.random.Generator, density: FloatPlane, anatomy: Anatomy, highest: float, share: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a Poisson process of a share of the density (per mm², nowhere above ``highest``) by thinning."""
+    extent = thrown_at_um(anatomy.grid)
+    thrown = int(rng.poisson(highest * share * extent.prod() * 1e-6))
+    place = rng.random((thrown, 2)) * extent
+    at = nearest_pixel(place, anatomy.grid)
+    kept = rng.random(thrown) * highest < density[at[:, 0], at[:, 1]]
+    return place[kept, 0].copy(), place[kept, 1].copy()
 
 
 def _scatter(
     spec: PhantomSpec, rng: np.random.Generator, density: FloatPlane, anatomy: Anatomy
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw single cells and clusters from the density."""
-    y, x = _sample(rng, density * np.float32(1 - spec.clustered), anatomy)
-    py, px = _sample(rng, density * np.float32(spec.clustered / CLUSTER_CELLS), anatomy)
+    most = float(density.max())
+    if most == 0:
+        return np.empty(0), np.empty(0)
+    y, x = _sample(rng, density, anatomy, most, 1 - spec.clustered)
+    py, px = _sample(rng, density, anatomy, most, spec.clustered / CLUSTER_CELLS)
     sizes = rng.poisson(CLUSTER_CELLS, len(py))
     cy = np.repeat(py, sizes) + rng.normal(0, CLUSTER_SD_UM, sizes.sum())
     cx = np.repeat(px, sizes) + rng.normal(0, CLUSTER_SD_UM, sizes.sum())

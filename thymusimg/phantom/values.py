@@ -10,11 +10,12 @@ import numpy as np
 from thymusimg.compartments.model import PARENCHYMA, Compartment
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from thymusimg.phantom.spec import PhantomSpec
-    from thymusimg.section.model import Grid, LabelPlane, Mask
+    from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
 
 _NAMES = {
     "cortex": Compartment.CORTEX,
@@ -25,12 +26,13 @@ _NAMES = {
 SMALLEST_ISLET_UM2 = 1500.0
 
 
-def true_values(
+def measure_truth(
     grid: Grid,
     labels: LabelPlane,
     tissue: Mask,
     cells: pd.DataFrame,
-    instances: npt.NDArray[np.uint32],
+    covered: FloatPlane,
+    clean: Mapping[str, FloatPlane],
     spec: PhantomSpec,
 ) -> dict[str, float]:
     """Return the columns of ``sections.csv`` that follow from the truth alone; NaN where undefined.
@@ -54,12 +56,8 @@ def true_values(
     for name in ("cortex", "medulla"):
         values[f"cd45_density_{name}_per_mm2"] = _ratio(float((home == _NAMES[name]).sum()), area[name])
     values |= _islets(grid, labels, parenchyma)
-    covered = cv2.resize(np.isin(labels, PARENCHYMA).astype(np.uint8), None, fx=grid.factor, fy=grid.factor,
-                         interpolation=cv2.INTER_NEAREST)  # fmt: skip
-    covered = covered[: grid.slide_shape[0], : grid.slide_shape[1]]
-    values["cd45_profile_area_fraction"] = _ratio(
-        float(np.count_nonzero((instances > 0) & (covered > 0))), float(np.count_nonzero(covered))
-    )
+    inside_mask = np.isin(labels, PARENCHYMA)
+    values["cd45_profile_area_fraction"] = float(covered[inside_mask].mean()) if inside_mask.any() else float("nan")
     values["order"] = spec.order
     return values
 
