@@ -16,6 +16,7 @@ from thymusimg.channels.quality import assess_quality
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.compartments.tissue import find_tissue
 from thymusimg.errors import CellsError, GateError, ModelError
+from thymusimg.measurements.axis import place_on_axis
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.progress import Progress, silent
 from thymusimg.section.survey import Survey, survey_section
@@ -273,7 +274,7 @@ def _find_cells(prepared: Prepared, controls: Sequence[ControlEvidence], progres
         section, prepared.correction, prepared.compartments, gate, settings.cells,
         tile_px=settings.compute.tile_px, threads=settings.compute.threads, progress=progress,
     )  # fmt: skip
-    return assign_cells(cells, prepared.compartments)
+    return place_on_axis(assign_cells(cells, prepared.compartments), prepared.compartments, settings.measurements)
 
 
 def control_evidence(prepared: Prepared) -> ControlEvidence:

@@ -14,6 +14,7 @@ from skimage.measure import find_contours
 from thymusimg.cells.model import CellMasks, Cells, Gate
 from thymusimg.compartments.model import Compartment, Compartments
 from thymusimg.measurements.columns import check_columns, columns
+from thymusimg.measurements.families.infiltration import FINISHED
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.measurements.profile import profile_by_distance
 from thymusimg.section.model import Grid, Subject
@@ -88,6 +89,7 @@ def cells_of(case: Case, compartments: Compartments) -> Cells:
             "y_um": case.cells[:, 0] * case.pixel_um,
             "x_um": case.cells[:, 1] * case.pixel_um,
             "area_um2": 40.0,
+            "mean_cd45": np.linspace(50, 150, len(case.cells)),
             "compartment": [Compartment(int(v)).name.lower() for v in case.labels[at]],
             "distance_to_cmj_um": compartments.distance_to_cmj_um[at],
             "depth_from_capsule_um": compartments.depth_from_capsule_um[at],
@@ -133,7 +135,7 @@ def holds(measured: Measured) -> None:
 def test_every_column_is_measured(usual: Measured) -> None:
     holds(usual)
     # cells that are strewn at random have no clusters
-    assert set(usual.reasons) <= {"cd45_cluster_scale_um"}
+    assert set(usual.reasons) <= {"cd45_cluster_scale_um", "cd45_single_area_um2", *FINISHED}
 
 
 def test_areas_of_known_shapes(usual: Measured) -> None:

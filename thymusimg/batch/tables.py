@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from thymusimg.batch.false_cells import COLUMN, false_density, quality_rows
+from thymusimg.batch.false_cells import finish_sections, quality_rows
 from thymusimg.measurements.columns import REASON, check_columns, columns, dictionary
 from thymusimg.section.store import Bundle
 from thymusimg.study.compare import compare_groups
@@ -38,7 +38,7 @@ def write_tables(
         If a table cannot be written.
     """
     bundles = [Bundle.open(folder.bundle(name)) for name in section_ids]
-    sections, found = _with_false_cells(sections_table(bundles), bundles)
+    sections, found = finish_sections(sections_table(bundles), bundles)
     _write(folder, "failures", framed("failures", failures))
     _write(folder, "sections", sections)
     _write(folder, "compartments", _stacked("compartments", bundles))
@@ -77,17 +77,6 @@ def write_exclusions(folder: RunFolder, subjects: Iterable[Subject], measured: C
 def _write(folder: RunFolder, table: Table, frame: pd.DataFrame) -> None:
     check_columns(table, frame)  # nothing leaves without a unit and a definition
     folder.write_table(table, frame, csv=table != "cells")
-
-
-def _with_false_cells(
-    sections: pd.DataFrame, bundles: Sequence[Bundle]
-) -> tuple[pd.DataFrame, dict[str, tuple[float, str]]]:
-    measured = {b.attributes["section"]["section_id"]: b.attributes["section"] for b in bundles}
-    found = {name: false_density(b, measured) for name, b in zip(measured, bundles, strict=True)}
-    sections[COLUMN] = [density for density, _ in found.values()]
-    if any(why for _, why in found.values()):
-        sections[COLUMN + REASON] = [why for _, why in found.values()]
-    return sections, found
 
 
 def sections_table(bundles: Iterable[Bundle]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from thymusimg.compartments.model import PARENCHYMA, Compartment
 if TYPE_CHECKING:
     from thymusimg.cells.model import Cells
     from thymusimg.compartments.model import Compartments
+    from thymusimg.section.model import Mask
 
 
 class CellPlaces(NamedTuple):
@@ -37,6 +38,12 @@ class CellPlaces(NamedTuple):
     def parenchyma(self) -> npt.NDArray[np.bool_]:
         """Which cells lie in the parenchyma."""
         return np.isin(self.code, PARENCHYMA)
+
+    def on(self, mask: Mask) -> npt.NDArray[np.bool_]:
+        """Return which cells lie on a pixel of a mask."""
+        height, width = mask.shape
+        rows = np.clip(np.floor(self.y + 0.5), 0, height - 1).astype(np.intp)
+        return mask[rows, np.clip(np.floor(self.x + 0.5), 0, width - 1).astype(np.intp)]
 
 
 def cell_places(cells: Cells, compartments: Compartments) -> CellPlaces:

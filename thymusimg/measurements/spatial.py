@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64]
 
 EVENNESS_TILE_UM = 100.0
+EVENNESS_TILES_UM = (50.0, EVENNESS_TILE_UM, 200.0)
 
 
 class Evenness(NamedTuple):
@@ -57,6 +58,37 @@ def measure_evenness(counts: npt.ArrayLike, areas: npt.ArrayLike) -> Evenness:
     if n.sum() == 0:
         return Evenness(math.nan, math.nan, empty, n.size)
     return Evenness(weighted_gini(n / area, area), expected_gini(n.sum() / area.sum(), area), empty, n.size)
+
+
+def lorenz_curve(counts: npt.ArrayLike, areas: npt.ArrayLike, at: npt.ArrayLike) -> Values:
+    """Return the share of the cells that the emptiest tissue holds (P5; Lorenz 1905).
+
+    Parameters
+    ----------
+    counts, areas : (N,) array
+        Cells and tissue area (> 0) of every tile.
+    at : (K,) array
+        Shares of the tissue in [0, 1], emptiest tiles first.
+
+    Returns
+    -------
+    (K,) float64
+        In [0, 1], at most ``at``; NaN without cells. One less twice the area under it is the Gini coefficient.
+
+    Examples
+    --------
+    All cells in a quarter of the tissue.
+
+    >>> lorenz_curve([0, 0, 0, 8], [1, 1, 1, 1], [0.5, 0.75, 1.0]).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    n, area, share = (np.asarray(a, np.float64).ravel() for a in (counts, areas, at))
+    if not n.sum() > 0:
+        return np.full(share.shape, np.nan)
+    order = np.argsort(n / area, kind="stable")
+    tissue = np.concatenate([[0.0], np.cumsum(area[order])]) / area.sum()
+    cells = np.concatenate([[0.0], np.cumsum(n[order])]) / n.sum()
+    return np.asarray(np.interp(share, tissue, cells))
 
 
 def weighted_gini(values: Values, weights: Values) -> float:

@@ -113,3 +113,15 @@ class MeasurementSettings(Frozen):
 
     pattern_max_cells: int = Field(200_000, ge=2)
     """With more cells than this, their pattern is not measured, and says so; they are never thinned (P6, P7)."""
+
+    stain_seed: int = Field(1, ge=0)
+    """Seed of what is drawn at random about the keratins (R6, R7, R8, R11)."""
+
+    coexpression_scrambles: int = Field(200, ge=19, le=9999)
+    """How often blocks of K14 are scrambled to see what co-localisation chance gives (R6)."""
+
+    tile_permutations: int = Field(999, ge=19, le=99999)
+    """How often tiles are dealt anew to see how alike neighbours are by chance (R7)."""
+
+    spot_relabellings: int = Field(199, ge=39, le=9999)
+    """How often it is dealt anew which bright spot shows which keratin (R8)."""

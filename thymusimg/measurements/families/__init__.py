@@ -8,7 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from thymusimg.measurements.families import areas, cells, cortex, islets, junction, spread, stains, subject
+from thymusimg.measurements.families import (
+    areas,
+    cells,
+    cortex,
+    epithelium,
+    infiltration,
+    islets,
+    junction,
+    pattern,
+    profile,
+    segregation,
+    spectrum,
+    spread,
+    stains,
+    subject,
+    topology,
+)
 
 if TYPE_CHECKING:
     from thymusimg.measurements.row import Row
@@ -33,7 +49,14 @@ FAMILIES: tuple[Family, ...] = (
     islets,
     junction,
     stains,
+    segregation,
+    topology,
+    spectrum,
     cortex,
     cells,
     spread,
+    profile,
+    infiltration,
+    epithelium,
+    pattern,
 )
