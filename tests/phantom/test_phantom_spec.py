@@ -96,7 +96,7 @@ def test_presets_are_ordered_as_the_scenarios_say() -> None:
 
 
 def test_sections_of_an_animal_resemble_each_other() -> None:
-    from thymusimg.phantom.study import ANIMAL_SHARE, DONOR_SHARE, shared_latent
+    from thymusimg.phantom.recipe import ICC, shared_latent
 
     pairs = np.array(
         [
@@ -104,7 +104,7 @@ def test_sections_of_an_animal_resemble_each_other() -> None:
             for a in range(400)
         ]
     )
-    assert np.corrcoef(pairs.T)[0, 1] == pytest.approx(ANIMAL_SHARE + DONOR_SHARE, abs=0.1)
+    assert np.corrcoef(pairs.T)[0, 1] == pytest.approx(ICC, abs=0.1)
     assert pairs.std() == pytest.approx(1, abs=0.1)
 
 

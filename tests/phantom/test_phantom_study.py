@@ -13,8 +13,9 @@ import tifffile
 
 from thymusimg.errors import CallError, CancelledError, OutputError, SettingsError
 from thymusimg.phantom import PhantomSpec, make_phantom, write_ome_tiff
+from thymusimg.phantom.recipe import read_recipes, write_recipes
 from thymusimg.phantom.sample_study import find_sample_data, write_sample_study
-from thymusimg.phantom.study import read_recipes, write_phantoms, write_recipes
+from thymusimg.phantom.study import write_phantoms
 from thymusimg.section.store import Bundle
 
 if TYPE_CHECKING:

@@ -191,17 +191,20 @@ def phantom(
     count: Annotated[int, typer.Option(min=1, help="How many sections.")] = 1,
     size_mm: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Length of a lobe in mm."),
+        typer.Option(help="Side of a square slide in mm; without it the slide is the lobe's box."),
     ] = None,
     pixel_size: Annotated[float, typer.Option(help="µm per pixel.")] = 0.5,
     generator: Annotated[
         str, typer.Option(help="slab, or drawn: a second one on other principles, to test what was tuned on slab.")
     ] = "slab",
+    icc: Annotated[float, typer.Option(help="Intraclass correlation of an animal's sections, 0-1.")] = 0.65,
 ) -> None:
     """Write synthetic sections with a known answer."""
     from thymusimg.phantom.study import write_phantoms
 
-    table = write_phantoms(preset, out, seed, count, size_mm=size_mm, pixel_size_um=pixel_size, generator=generator)
+    table = write_phantoms(
+        preset, out, seed, count, size_mm=size_mm, pixel_size_um=pixel_size, generator=generator, icc=icc
+    )
     typer.echo(f"Synthetic sections (they prove code, not biology): {table}")
 
 
@@ -223,11 +226,22 @@ def compare(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="A primary endpoint (a column of sections.csv); at most three."),
     ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Measure again under other thresholds: does the conclusion hold?")
+    ] = False,
+    vary: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="With --sensitivity: SETTING=VALUE,VALUE in place of every threshold; repeatable."),
+    ] = None,
+    grid: Annotated[bool, typer.Option("--grid", help="With --vary: every combination of the values.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: as many as suit.")] = 0,
 ) -> None:
     """Pool and compare again from a run's tables alone."""
-    from thymusimg.cli.studies import compare_again
+    from thymusimg.cli.studies import compare_again, vary_thresholds
 
-    compare_again(folder, reference, primary or [])
+    settings = compare_again(folder, reference, primary or [])
+    if sensitivity or vary or grid:
+        vary_thresholds(folder, settings, vary or [], product=grid, workers=workers)
 
 
 @app.command()
@@ -241,6 +255,7 @@ def models() -> None:
 
 
 app.command()(evaluation.evaluate)
+app.command()(evaluation.validate)
 
 
 def _command() -> str:

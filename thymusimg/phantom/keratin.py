@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from thymusimg.compartments.model import Compartment
 from thymusimg.phantom.anatomy import is_parenchyma
 from thymusimg.phantom.bodies import draw_bodies
-from thymusimg.phantom.hashing import lattice_uniforms
+from thymusimg.phantom.hashing import lattice_uniforms, scramble
 from thymusimg.phantom.patch import Patch, coarse_patch, gauss, reach_px, upsample_patch
 from thymusimg.phantom.streams import key, smooth_noise, stream
 from thymusimg.phantom.territories import draw_territories, jittered_points, lattice_window, owners
@@ -71,7 +71,7 @@ def _mesh(seeds, corner, spacing, table, widths, reach, pixel, y0, x0, dy, dx, w
                 if gap * gap >= apart_most * apart:
                     continue
                 other = (c + corner[0]) * 65536 + d + corner[1]
-                pair = ((one + other) * 7919 + one * other) & 1023
+                pair = scramble(np.uint64((one + other) * 7919 + one * other)) & np.uint64(1023)
                 wide = widths[pair] * reach
                 t = gap * gap / (4.0 * wide * wide * apart)
                 if t < 1.0:
@@ -136,6 +136,9 @@ def _network_and_haze(spec: PhantomSpec, seed: int, anatomy: Anatomy, patch: Pat
     ]
     haze = np.asarray(blurred_from.cut(gauss(layer, sigma), haze_at), np.float32)
     net = np.ascontiguousarray(whole.cut(network, patch), np.float32)
+    # a strand is no tube: filaments bundle here and splay there
+    knots = np.float32(0.4) * smooth_noise(key(seed, "knots"), 2.5, haze_at)
+    net *= upsample_patch(np.maximum(np.float32(0.15), 1 + knots), haze_at, patch)
     net += np.float32(0.4) * upsample_patch(haze, haze_at, patch)
     return net
 
@@ -180,8 +183,8 @@ def _network(spec: PhantomSpec, seed: int, anatomy: Anatomy, patch: Patch) -> Fl
 def _strands(seed: int, kind: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return how bright and how wide strands are, 1024 of them."""
     rng = stream(seed, "strands", kind)
-    table = rng.lognormal(-0.1, 0.55, 1024)
-    table[rng.random(1024) < 0.2] *= 0.12  # strands that leave the section
+    table = rng.lognormal(-0.06, 0.6, 1024)
+    table[rng.random(1024) < 0.25] *= 0.1  # strands that leave the section
     return table.astype(np.float32), np.clip(rng.normal(1.0, 0.25, 1024), 0.5, 1.5).astype(np.float32)
 
 

@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from thymusimg.errors import OutputError, UnreadableError
+from thymusimg.phantom.recipe import read_recipes
 from thymusimg.phantom.spec import CameraSpec
-from thymusimg.phantom.study import read_recipes, write_study
+from thymusimg.phantom.study import write_study
 from thymusimg.progress import Progress, silent
 
 CAMERA = CameraSpec(bit_depth=12, gain_dn_per_e=0.25)

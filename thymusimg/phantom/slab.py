@@ -168,8 +168,8 @@ def _check_memory(spec: PhantomSpec, pixel_size_um: float, size_mm: float | None
     if (side_um / pixel_size_um) ** 2 > LARGEST_PX:
         raise SettingsError(
             f"phantom: a slide of {side_um / 1e3:.1f} mm at {pixel_size_um:g} µm/px does not fit in memory "
-            f"({LARGEST_PX / 1e6:.0f} Mpx at most); write it to disk (thymusimg phantom), give a smaller size_mm or "
-            "a larger pixel size"
+            f"({LARGEST_PX / 1e6:.0f} Mpx at most); write it to disk (thymusimg phantom), give a smaller size_mm "
+            "or a larger pixel size"
         )
 
 
