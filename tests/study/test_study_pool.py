@@ -133,7 +133,7 @@ def test_names_survive_csv(tmp_path: Path) -> None:
 def test_every_declared_column_pools_and_is_declared() -> None:
     frame = sections()[["section_id", "animal", "group"]]
     names = {c.name for c in columns("sections") if c.pool is not None}
-    frame = frame.assign(**dict.fromkeys(sorted(names), 0.5))
+    frame = pd.concat([frame, pd.DataFrame(dict.fromkeys(sorted(names), 0.5), index=frame.index)], axis=1)
     animals = pool_animals(frame)
     assert names <= set(animals)
     assert animals[sorted(names)].notna().all(axis=None)

@@ -16,7 +16,16 @@ from thymusimg.section.store import BundleContent, LabelImage, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
+
+    from thymusimg.compartments.model import Tissue
     from thymusimg.pipeline import Counted, SectionResult
+    from thymusimg.section.model import FloatPlane, Grid
+
+FOUND = "found"
+"""Label image of what the compartments were drawn in: 1 tissue, 2 artefact, 3 both."""
+POSITIVE = "cd45_positive"
+"""Label image of the full-resolution pixels at or above the CD45 gate in every coarse pixel."""
 
 
 def draw_pictures(counted: Counted) -> dict[str, bytes]:
@@ -27,7 +36,12 @@ def draw_pictures(counted: Counted) -> dict[str, bytes]:
 
 
 def bundle_content(
-    result: SectionResult, pictures: Mapping[str, bytes], *, key: str, inputs: Mapping[str, str]
+    result: SectionResult,
+    pictures: Mapping[str, bytes],
+    *,
+    key: str,
+    inputs: Mapping[str, str],
+    opened: Mapping[str, Any] | None = None,
 ) -> BundleContent:
     """Return everything of a result that its bundle keeps.
 
@@ -39,6 +53,8 @@ def bundle_content(
         Hash under which the result may be reused.
     inputs : mapping of str to str
         SHA-256 of every file that was read, by path.
+    opened : mapping, optional
+        How the slide was opened, to open it again.
     """
     section, compartments = result.section, result.compartments
     grid = compartments.grid
@@ -47,6 +63,7 @@ def bundle_content(
         "compartments": LabelImage.on_grid(compartments.labels, grid),
         # the share of certainty in percent: labels hold integers only
         "confidence": LabelImage.on_grid(np.rint(compartments.confidence * 100).astype(np.uint8), grid),
+        FOUND: LabelImage.on_grid(_found(result.prepared.tissue), grid),
     }
     tables = {
         "compartments": result.measured.compartments,
@@ -56,6 +73,7 @@ def bundle_content(
     }
     if result.cells is not None:
         labels["cells"] = LabelImage(section.shape, "uint32", section.pixel_size_um, 0.0, result.cells.masks.paint)
+        labels[POSITIVE] = LabelImage.on_grid(positive_pixels(result.cells.positive_fraction, grid), grid)
         tables["cells"] = result.cells.table
         tables["profile"] = profile_by_distance(compartments, result.cells)
     return BundleContent(
@@ -66,8 +84,37 @@ def bundle_content(
         labels=labels,
         tables=tables,
         pictures=pictures,
-        attributes=_attributes(result, key, inputs),
+        attributes=_attributes(result, key, inputs) | {"opened": plain(dict(opened or {}))},
     )
+
+
+def _found(tissue: Tissue) -> npt.NDArray[np.uint8]:
+    return tissue.mask.astype(np.uint8) + np.uint8(2) * tissue.artefact.astype(np.uint8)
+
+
+def positive_pixels(fraction: FloatPlane, grid: Grid) -> npt.NDArray[np.uint16]:
+    """Return how many full-resolution pixels of every coarse pixel are at or above the CD45 gate.
+
+    :func:`positive_fraction` undoes it exactly.
+    """
+    pixels: npt.NDArray[np.uint16] = np.rint(fraction * block_sizes(grid)).astype(np.uint16)
+    return pixels
+
+
+def positive_fraction(pixels: npt.NDArray[np.uint16], grid: Grid) -> FloatPlane:
+    """Return the share of every coarse pixel at or above the CD45 gate, from :func:`positive_pixels`."""
+    fraction: FloatPlane = pixels.astype(np.float32)
+    fraction /= block_sizes(grid)
+    return fraction
+
+
+def block_sizes(grid: Grid) -> FloatPlane:
+    """Return the number of full-resolution pixels in every coarse pixel; the last ones may be cut by the edge."""
+    rows, columns = (
+        np.clip(size - np.arange(n) * grid.factor, 0, grid.factor)
+        for size, n in zip(grid.slide_shape, grid.shape, strict=True)
+    )
+    return np.multiply.outer(rows, columns).astype(np.float32)
 
 
 def _limits(result: SectionResult) -> dict[str, tuple[float, float]]:

@@ -97,7 +97,7 @@ def _analyse(job: Job, progress: Progress) -> Outcome:
             progress("writing", 0.0)
             inputs = hashing.result()
             key = _key(job, section, inputs)
-            content = bundle_content(result, drawing.result(), key=key, inputs=inputs)
+            content = bundle_content(result, drawing.result(), key=key, inputs=inputs, opened=_opened(job.row))
             write_bundle(path, content, threads=job.settings.compute.threads)
         finally:
             section.image.close()
@@ -115,6 +115,19 @@ def open_row(row: SectionRow) -> Section:
         roi=row.roi,
         subject=row.subject,
     )
+
+
+def _opened(row: SectionRow) -> dict[str, Any]:
+    """Return how a row's slide is opened, for its bundle: paths are absolute."""
+    return {
+        "path": None if row.path is None else str(row.path.resolve()),
+        "paths": {role: str(path.resolve()) for role, path in row.paths.items()},
+        "channels": dict(row.channels),
+        "scene": row.scene,
+        "projection": row.projection,
+        "roi": None if row.roi is None else str(row.roi.resolve()),
+        "pixel_size_um": row.pixel_size_um,
+    }
 
 
 def hash_inputs(row: SectionRow) -> dict[str, str]:

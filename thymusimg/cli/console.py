@@ -64,6 +64,16 @@ class Console:
             word = outcome.status if isinstance(outcome, Outcome) else "measured"
             self.say(f"  {self._done}/{self._total} {outcome.section_id}: {word}{self._to_go()}")
 
+    def step(self, section_id: str, fault: str) -> None:
+        """Tell that a section was measured again, or why not."""
+        self._done += 1
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task)
+        if fault:
+            self.say(f"  {self._done}/{self._total} {fault}")
+        elif self._bar is None:
+            self.say(f"  {self._done}/{self._total} {section_id}{self._to_go()}")
+
     def say(self, text: str) -> None:
         """Print one plain line."""
         if self._bar is not None:

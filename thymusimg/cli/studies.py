@@ -180,8 +180,13 @@ def write_init(folder: Path) -> None:
     typer.echo(f"Fill in animal and group, then: thymusimg run {folder / 'study.toml'} --out RESULTS")
 
 
-def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> None:
+def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> Settings:
     """Pool and compare again from the tables, with the run's own declarations unless others are given.
+
+    Returns
+    -------
+    Settings
+        Those of the run, with the declarations that were used.
 
     Raises
     ------
@@ -194,9 +199,37 @@ def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> None:
         recorded["study"]["reference"] = reference
     if primary:
         recorded["study"]["primary"] = list(primary)
-    rebuild_tables(folder, Settings.from_mapping(recorded, where="run.json"))
+    settings = Settings.from_mapping(recorded, where="run.json")
+    rebuild_tables(folder, settings)
     typer.echo(f"Comparisons: {folder / 'tables' / 'comparisons.csv'}")
     typer.echo(f"Report: {write_report(folder)}")
+    return settings
+
+
+def vary_thresholds(folder: Path, settings: Settings, vary: Sequence[str], *, product: bool, workers: int) -> None:
+    """Measure a run's sections again under other thresholds, and say how often the conclusion held.
+
+    Raises
+    ------
+    CallError
+        If an option is not of its form, or no primary endpoint is declared.
+    UnreadableError
+        If the run's intermediates are gone.
+    """
+    from thymusimg.batch.sensitivity import run_sensitivity
+    from thymusimg.batch.variants import parse_variants
+    from thymusimg.study.robustness import summary_lines
+
+    if product and not vary:
+        raise CallError("--grid: name the settings to combine with --vary SETTING=VALUE,VALUE")
+    variants = parse_variants(vary, product=product)
+    with Console(debug=_debug()) as console:
+        table = run_sensitivity(
+            folder, settings, read_sections(folder), variants=variants, workers=workers, listener=console
+        )
+    for line in summary_lines(table):
+        typer.echo(line)
+    typer.echo(f"Sensitivity: {folder / 'tables' / 'sensitivity.csv'}")
 
 
 def _say_result(out: Path, record: RunRecord) -> None:

@@ -182,6 +182,7 @@ SENSITIVITY_COLUMNS = declare_columns(
     ("effect_label", "text", "What the estimate is: difference, ratio or odds ratio", "str"),
     ("p_welch", "probability", "Two-sided p of Welch's t test on animals", "float", "0-1"),
     ("p_adjusted", "probability", "p adjusted by Holm over primaries and contrasts", "float", "0-1"),
+    ("significant", "true/false", "Whether p_adjusted is below 1 less the confidence", "bool"),
     ("sign_holds", "true/false", "Whether the estimate lies on the run's own side of no effect", "bool"),
     (
         "significance_holds",

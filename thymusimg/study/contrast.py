@@ -117,7 +117,8 @@ def contrast(
     if reason:
         return dataclasses.replace(base, reason=reason, note=_sentences(notes))
     strata = strata_of(animals, base.reference, base.group)
-    notes += [chosen.note, strata.note, *_warnings(base, animals, column)]
+    apart = _donors_apart(animals, base.reference, base.group)
+    notes += [chosen.note, strata.note, apart, *_warnings(base, animals, column)]
     return _inference(base, chosen.scale, other, values, strata, settings, notes)
 
 
@@ -176,6 +177,20 @@ def strata_of(animals: pd.DataFrame, reference: str, group: str) -> Strata:
             return Strata(pd.factorize(labels, sort=True)[0].astype(np.int64), f"permuted within {name}")
         notes.append(f"not permuted within {name}, because not every {name} holds both groups")
     return Strata(None, JOINED.join(notes))
+
+
+def _donors_apart(animals: pd.DataFrame, reference: str, group: str) -> str:
+    """Say that donor and treatment cannot be told apart, where they cannot."""
+    if "donor" not in animals:
+        return ""
+    donors = animals["donor"].fillna("").astype(str)
+    if (donors == "").any() or donors.str.contains(JOINED, regex=False).any():
+        return ""
+    apart = all(len(set(part)) == 1 for _, part in animals["group"].groupby(donors))
+    return (
+        f"no donor is in both '{reference}' and '{group}': their donors may differ as well as their treatment"
+        * apart
+    )
 
 
 def confounded_with_batch(animals: pd.DataFrame) -> bool:

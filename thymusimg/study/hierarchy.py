@@ -162,6 +162,10 @@ def _shown(fit: MixedFit, scale: Scale, headline: Scale) -> MixedFit:
     note = fit.note
     if scale != headline and math.isfinite(fit.p):
         note = JOINED.join(
-            [note, f"a {scales.EFFECT_LABELS[scale]}, where the contrast is a {scales.EFFECT_LABELS[headline]}"]
+            [note, f"{_a(scales.EFFECT_LABELS[scale])}, where the contrast is {_a(scales.EFFECT_LABELS[headline])}"]
         )
     return MixedFit(scales.effect(fit.estimate, scale), fit.p, fit.df, fit.converged, note)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -33,11 +33,11 @@ NAMES = tuple(column.name for column in declared("power"))
 def power_table(
     animals: pd.DataFrame, settings: StudySettings, columns: Iterable[Column] | None = None
 ) -> pd.DataFrame:
-    r"""Say what difference each primary endpoint would show with 80 % power, at this and other sizes.
+    r"""Say what difference each primary endpoint shows with 80 % power, at this and at other sizes.
 
     The SD between animals is this study's own, pooled within the two groups on the endpoint's scale, with its
-    :math:`\chi^2` interval: from few animals it is known badly, and so is what follows from it. No power is computed
-    from the difference that was seen (it would only be the p value once more).
+    :math:`\chi^2` interval: from few animals it is known badly, and so is what follows from it. No power is
+    computed from the difference that was seen (it would only be the p value once more).
 
     Parameters
     ----------

@@ -166,29 +166,25 @@ def with_organisation_index(animals: pd.DataFrame, reference: OrganisationRefere
     >>> [round(float(x), 9) for x in with_organisation_index(animal, reference).iloc[0][[*COLUMNS.values(), INDEX]]]
     [-1.0, -1.0, -1.0, -1.0, -1.0, -1.0]
     """
-    table = animals.copy()
+    names = (INDEX, *COLUMNS.values())
     if reference is None:
-        for name in (INDEX, *COLUMNS.values()):
-            table[name] = np.full(len(table), np.nan)
-            table[f"{name}_reason"] = UNDECLARED
-        return table
+        undeclared = {key: v for n in names for key, v in ((n, np.nan), (f"{n}_reason", UNDECLARED))}
+        return pd.concat([animals, pd.DataFrame(undeclared, index=animals.index)], axis=1)
     scores: dict[str, Values] = {}
     for name, value in components(animals).items():
         anchor: Anchor = getattr(reference, name)
         z = (value - anchor.wild_type) / anchor.sd
         scores[name] = -np.abs(z) if name == "medulla_fraction" else -z if name in ("sharpness", "burden") else z
-    index = np.mean(np.stack(list(scores.values())), axis=0)
-    _put(table, INDEX, index, _missing(scores))
+    added = _with_reason(INDEX, np.mean(np.stack(list(scores.values())), axis=0), _missing(scores))
     for name, column in COLUMNS.items():
-        why = f"{' or '.join(SOURCES[name])} is undefined"
-        _put(table, column, scores[name], [why] * len(table))
-    return table
+        added |= _with_reason(column, scores[name], f"{' or '.join(SOURCES[name])} is undefined")
+    return pd.concat([animals, pd.DataFrame(added, index=animals.index)], axis=1)
 
 
-def _put(table: pd.DataFrame, name: str, values: Values, why: list[str]) -> None:
-    table[name] = values
-    if not np.isfinite(values).all():
-        table[f"{name}_reason"] = np.where(np.isfinite(values), "", why)
+def _with_reason(name: str, values: Values, why: str | list[str]) -> dict[str, object]:
+    if np.isfinite(values).all():
+        return {name: values}
+    return {name: values, f"{name}_reason": np.where(np.isfinite(values), "", why)}
 
 
 def _missing(scores: dict[str, Values]) -> list[str]:

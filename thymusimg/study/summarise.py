@@ -117,12 +117,15 @@ def kept_sections(sections: pd.DataFrame) -> pd.DataFrame:
 
 def with_subject(sections: pd.DataFrame) -> pd.DataFrame:
     """Give the columns of the study table their types; those that are absent are empty."""
-    typed = sections.copy()
+    subject: dict[str, object] = {}
     for name in SUBJECT_TEXT:
-        typed[name] = typed[name].fillna("").astype(str) if name in typed else ""
+        subject[name] = sections[name].fillna("").astype(str) if name in sections else ""
     for name in SUBJECT_FLAGS:
-        typed[name] = [_flag(value) for value in typed[name]] if name in typed else False
-    return typed
+        subject[name] = [_flag(value) for value in sections[name]] if name in sections else False
+    order = list(dict.fromkeys([*sections.columns, *subject]))
+    rest = sections.drop(columns=[name for name in subject if name in sections])
+    # put together at once: a table of so many columns is slow to add to one by one
+    return pd.concat([rest, pd.DataFrame(subject, index=sections.index)], axis=1)[order]
 
 
 def _flag(value: object) -> bool:
