@@ -125,3 +125,6 @@ class MeasurementSettings(Frozen):
 
     spot_relabellings: int = Field(199, ge=39, le=9999)
     """How often it is dealt anew which bright spot shows which keratin (R8)."""
+
+    network: bool = True
+    """Trace the keratin network at full resolution: strands, meshes and the cells at them (R9, R10, P9)."""

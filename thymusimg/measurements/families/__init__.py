@@ -16,6 +16,7 @@ from thymusimg.measurements.families import (
     infiltration,
     islets,
     junction,
+    network,
     pattern,
     profile,
     segregation,
@@ -59,4 +60,5 @@ FAMILIES: tuple[Family, ...] = (
     infiltration,
     epithelium,
     pattern,
+    network,
 )
