@@ -1,6 +1,6 @@
-"""Is the thymus reorganising: co-expression and segregation of the keratins (R6, R7).
+"""Which area is positive for K8, for K14 and for both (R6).
 
-Arrays in, numbers out. What cannot be computed is NaN; :mod:`thymusimg.measurements.measure` says why.
+Arrays in, numbers out. What cannot be computed is NaN; the family of measurements says why.
 """
 
 from __future__ import annotations
@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.measurements.smoothing import bounding_box, smooth_to
-from thymusimg.measurements.tiling import lay_tiles
+from thymusimg.measurements.smoothing import smooth_to
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
-
-SEGREGATION_TILE_UM = 50.0
-SEGREGATION_SIGMA_UM = 5.0
 
 
 class Coexpression(NamedTuple):
@@ -94,82 +90,3 @@ def otsu(values: npt.NDArray[np.float32], bins: int = 512) -> float:
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
     # between two clean peaks every cut is equally good: the middle one is the fair one
     return float(edges[1:-1][best].mean())
-
-
-def segregation_index(
-    k8: FloatPlane,
-    k14: FloatPlane,
-    parenchyma: Mask,
-    pixel_um: float,
-    *,
-    tile_um: float = SEGREGATION_TILE_UM,
-    min_coverage: float = 0.5,
-) -> float:
-    """Measure how far K14- and K8-dominated places are sorted: 1 − H_tile / H_global (R7).
-
-    Each stain is divided by its 99th percentile over the parenchyma and smoothed at σ = 5 µm inside it; a pixel is
-    K14-dominated where K14n / (K14n + K8n) > 0.5. With p the dominated share and H(p) = −p log₂ p − (1−p) log₂
-    (1−p), H_tile is the mean of H over square tiles with at least ``min_coverage`` of parenchyma, weighted by its
-    area, and H_global is H of all the parenchyma in those tiles. Both over the same tiles: the index then lies in
-    [0, 1], for entropy is concave. The stains decide, never the compartments: smoothed labels look sorted by
-    construction.
-
-    Parameters
-    ----------
-    k8, k14 : (Y, X) float32
-        Background-subtracted planes; a stain's gain changes nothing.
-    parenchyma : (Y, X) bool
-    pixel_um, tile_um : float
-        µm.
-
-    Returns
-    -------
-    float
-        0 mixed like salt and pepper … 1 sorted. NaN if H_global = 0 (one stain dominates everywhere), if a stain is
-        empty, or if no tile holds enough parenchyma.
-
-    Examples
-    --------
-    Two halves, 200 µm wide each, on tiles of 50 µm: every tile is pure.
-
-    >>> import numpy as np
-    >>> k14 = np.zeros((200, 200), np.float32)
-    >>> k14[:, 100:] = 1
-    >>> segregation_index(1 - k14, k14, np.ones((200, 200), bool), 2.0)
-    1.0
-    """
-    if not parenchyma.any():
-        return math.nan
-    box = bounding_box(parenchyma)
-    inside = parenchyma[box]
-    k14n, k8n = (_normalise(plane[box], inside, pixel_um) for plane in (k14, k8))
-    if k14n is None or k8n is None:
-        return math.nan
-    tiles = lay_tiles(inside, tile_um / pixel_um)
-    kept = tiles.covered(min_coverage)
-    area = tiles.area[kept]
-    if not area.size:
-        return math.nan
-    # K14n > K8n is K14n / (K14n + K8n) > 0.5, without a quotient of noise where both are near 0
-    dominated = tiles.sum((k14n > k8n) & inside)[kept]
-    whole = float(entropy(np.asarray(dominated.sum() / area.sum())))
-    if whole <= 0:
-        return math.nan
-    return float(1 - (area * entropy(dominated / area)).sum() / area.sum() / whole)
-
-
-def entropy(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the binary entropy −p log₂ p − (1−p) log₂ (1−p) in bits, 0 at p = 0 and p = 1."""
-    p = np.clip(share, 0.0, 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bits = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
-    return np.where((p <= 0) | (p >= 1), 0.0, bits)
-
-
-def _normalise(plane: FloatPlane, inside: Mask, pixel_um: float) -> FloatPlane | None:
-    """Return the plane over its 99th percentile, smoothed inside the mask; None if the stain is empty."""
-    top = float(np.percentile(plane[inside], 99))
-    if not top > 0:
-        return None
-    # both stains miss the same share of the kernel at the rim, so their comparison does not
-    return smooth_to(np.where(inside, plane / np.float32(top), np.float32(0)), SEGREGATION_SIGMA_UM, pixel_um)
