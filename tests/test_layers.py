@@ -22,6 +22,7 @@ ORDER = (
     ("report",),
     ("pipeline",),
     ("batch",),
+    ("export",),
     ("validate",),
     ("cli",),
     ("__main__",),

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from thymusimg._version import __version__
-from thymusimg.cli import evaluation
+from thymusimg.cli import evaluation, export
 from thymusimg.errors import CancelledError, ThymusimgError
 
 
@@ -256,6 +256,7 @@ def models() -> None:
 
 app.command()(evaluation.evaluate)
 app.command()(evaluation.validate)
+app.command()(export.export)
 
 
 def _command() -> str:
