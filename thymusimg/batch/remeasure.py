@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -80,6 +80,13 @@ class Watched:
         return getattr(self._settings, name)
 
 
+class Drawn(NamedTuple):
+    """The compartments of a section, and its cells placed in them."""
+
+    compartments: Compartments
+    cells: Cells | None
+
+
 @dataclass(frozen=True)
 class Stored:
     """What a bundle keeps of a section, as the stages know it."""
@@ -121,45 +128,53 @@ class Stored:
         settings = Settings.from_mapping(record["settings"], where=str(bundle.path))
         return cls(section, settings, planes, tissue, _cells(bundle, section.grid), record["cells_reason"])
 
-    def measure(self, settings: Settings, names: Collection[str], read: set[str] | None = None) -> dict[str, float]:
-        """Measure some columns again.
+    def draw(self, settings: Settings, read: set[str] | None = None) -> Drawn:
+        """Draw the compartments again and place the cells in them.
 
         Parameters
         ----------
         settings : Settings
-            May differ from the bundle's in ``compartments`` and ``measurements``.
-        names : collection of str
-            Columns of ``sections.csv``.
+            May differ from the bundle's in ``compartments``.
         read : set of str, optional
             Filled with the settings that were read.
-
-        Returns
-        -------
-        dict of str to float
-            NaN where undefined.
 
         Raises
         ------
         UnreadableError
-            If a column needs pixels of the slide, or the method a model.
+            If the method needs more than a bundle keeps.
         """
-        compartments = self._compartments(settings, read)
-        cells = self.cells
-        if cells is not None:
-            bare = cells.table.drop(columns=[name for name in PLACED if name in cells.table])
-            cells = assign_cells(replace(cells, table=bare), compartments)
-        used = settings.measurements if read is None else Watched(settings.measurements, "measurements", read)
-        view = SectionView(self.section, compartments, self.planes, cast("Any", used), cells)
-        return dict.fromkeys(names, math.nan) | measure_columns(view, names)
-
-    def _compartments(self, settings: Settings, read: set[str] | None) -> Compartments:
         method = settings.compartments.method
         if method != "keratin":
             raise UnreadableError(
                 f"compartments by '{method}' cannot be drawn again from a bundle; only 'keratin' can"
             )
         used = settings.compartments if read is None else Watched(settings.compartments, "compartments", read)
-        return COMPARTMENT_METHODS[method](self.planes, self.tissue, self.section.grid, cast("Any", used))
+        drawn = COMPARTMENT_METHODS[method](self.planes, self.tissue, self.section.grid, cast("Any", used))
+        cells = self.cells
+        if cells is not None:
+            bare = cells.table.drop(columns=[name for name in PLACED if name in cells.table])
+            cells = assign_cells(replace(cells, table=bare), drawn)
+        return Drawn(drawn, cells)
+
+    def measure(
+        self, drawn: Drawn, settings: Settings, names: Collection[str], read: set[str] | None = None
+    ) -> dict[str, float]:
+        """Measure some columns of ``sections.csv`` again; NaN where undefined.
+
+        Parameters
+        ----------
+        drawn : Drawn
+            From :meth:`draw`.
+        settings : Settings
+            May differ from the bundle's in ``measurements``.
+        names : collection of str
+            The columns.
+        read : set of str, optional
+            Filled with the settings that were read.
+        """
+        used = settings.measurements if read is None else Watched(settings.measurements, "measurements", read)
+        view = SectionView(self.section, drawn.compartments, self.planes, cast("Any", used), drawn.cells)
+        return dict.fromkeys(names, math.nan) | measure_columns(view, names)
 
 
 def measure_columns(view: SectionView, names: Collection[str]) -> dict[str, float]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thymusimg.batch.executor import Executor
+    from thymusimg.batch.remeasure import Drawn
     from thymusimg.measurements.schema import Column
     from thymusimg.settings import Settings
 
@@ -152,14 +153,15 @@ def remeasure(job: Again) -> Seen:
         bundle = Bundle.open(folder.bundle(job.section_id))
         stored = Stored.of(bundle)
         read: set[str] = set()
-        own, faults = _own(bundle, stored, job, read)
+        drawn = stored.draw(stored.settings, read)
+        own, faults = _own(bundle, stored, drawn, job, read)
         variants = job.variants
         if not job.declared:
             variants = one_at_a_time(stored.settings, read, job.names)
         kept = folder.cache / "sensitivity" / f"{job.section_id}-{_digest(bundle, job, variants)}.json"
         if kept.exists():
             return _load(kept)
-        seen = _measure(bundle, stored, job, variants, own, faults)
+        seen = _measure(bundle, stored, drawn, job, variants, own, faults)
         seen = Seen(job.section_id, seen.values, seen.faults, frozenset(read))
         _keep(kept, seen)
     except (ThymusimgError, OSError, KeyError) as error:
@@ -167,10 +169,10 @@ def remeasure(job: Again) -> Seen:
     return seen
 
 
-def _own(bundle: Bundle, stored: Stored, job: Again, read: set[str]) -> tuple[Values, dict[str, str]]:
+def _own(bundle: Bundle, stored: Stored, drawn: Drawn, job: Again, read: set[str]) -> tuple[Values, dict[str, str]]:
     """Return the run's own values, and the columns that the bundle does not give back."""
     own = {name: number(bundle.attributes["section"].get(name)) for name in job.names}
-    again = stored.measure(stored.settings, job.names, read)
+    again = stored.measure(drawn, stored.settings, job.names, read)
     faults = {
         name: f"'{name}' needs the slide's full resolution"
         for name in job.names
@@ -180,7 +182,13 @@ def _own(bundle: Bundle, stored: Stored, job: Again, read: set[str]) -> tuple[Va
 
 
 def _measure(
-    bundle: Bundle, stored: Stored, job: Again, variants: Iterable[Variant], own: Values, short: Mapping[str, str]
+    bundle: Bundle,
+    stored: Stored,
+    drawn: Drawn,
+    job: Again,
+    variants: Iterable[Variant],
+    own: Values,
+    short: Mapping[str, str],
 ) -> Seen:
     values: dict[str, Values] = {WHOLE: own}
     faults: dict[str, str] = {}
@@ -189,7 +197,9 @@ def _measure(
         if variant in slides:
             continue
         try:
-            values[key_of(variant)] = stored.measure(variant.settings(stored.settings), job.names)
+            settings = variant.settings(stored.settings)
+            again = stored.draw(settings) if "compartments" in variant.stages else drawn
+            values[key_of(variant)] = stored.measure(again, settings, job.names)
         except ThymusimgError as error:
             faults[key_of(variant)] = str(error)
     if slides:
