@@ -244,18 +244,9 @@ def test_clark_evans_of_random_points_by_part() -> None:
     window = lobe()
     rng = np.random.default_rng(8)
     placed = np.concatenate([window.sampler(1)(900, rng), window.sampler(2)(100, rng)])
-    points = image_points(window, placed)
+    points = window.to_image_um(placed)
     assert clark_evans(points, window, by_part=True, simulations=99) == pytest.approx(1, abs=0.04)
     assert clark_evans(points, window, simulations=99) < 0.9
-
-
-def image_points(window: Window, placed: Values) -> Values:
-    """Undo ``Window.place``."""
-    points = placed[:, ::-1].copy() if window.orientation & 4 else placed.copy()
-    for axis in (0, 1):
-        if window.orientation >> axis & 1:
-            points[:, axis] = window.box[axis] - points[:, axis]
-    return (points + window.corner - 0.5) * window.pixel_um
 
 
 # --- units, threads

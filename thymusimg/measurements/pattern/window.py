@@ -128,6 +128,14 @@ class Window:
                 points[:, axis] = self.box[axis] - points[:, axis]
         return np.ascontiguousarray(points[:, ::-1] if self.orientation & 4 else points)
 
+    def to_image_um(self, points: Values) -> Values:
+        """Turn placed points back into points of the image, (y, x) in µm: what :meth:`place` undoes."""
+        points = points[:, ::-1].copy() if self.orientation & 4 else points.copy()
+        for axis in (0, 1):
+            if self.orientation >> axis & 1:
+                points[:, axis] = self.box[axis] - points[:, axis]
+        return np.asarray((points + self.corner - 0.5) * self.pixel_um)
+
     def part(self, points: Values) -> Codes:
         """Return the part in which placed points lie, 0 for those outside; one on an edge has the higher code."""
         code = np.zeros(len(points), np.uint8)
