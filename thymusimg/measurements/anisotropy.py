@@ -203,8 +203,12 @@ def _isotropic_power(texture: FloatPlane) -> Values:
     step = 1 / min(*sides, _FLOOR_SIDE)
     radius = np.hypot(fft.fftfreq(sides[0])[:, None], fft.rfftfreq(sides[1])[None])
     ring = np.rint(radius / step).astype(np.intp).ravel()
-    count = np.bincount(ring)
-    profile = np.bincount(ring, power.ravel()) / np.maximum(count, 1)
+    # the half plane that is left out mirrors every column but the first (and the last, if even)
+    times = np.full(transform.shape, 2.0)
+    times[:, 0] = 1.0
+    times[:, -1] = 1.0 if sides[1] % 2 == 0 else 2.0
+    count = np.bincount(ring, times.ravel())
+    profile = np.bincount(ring, (power * times).ravel()) / np.maximum(count, 1)
     wanted = np.hypot(fft.fftfreq(_FLOOR_SIDE)[:, None], fft.rfftfreq(_FLOOR_SIDE)[None])
     known = np.flatnonzero(count)
     return np.asarray(np.interp(wanted / step, known, profile[known]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.measurements.blobs import CROSS_RADII_UM, CROSS_RADIUS_UM, cross_ratio, find_blobs
+from thymusimg.measurements.blobs import CROSS_RADII_UM, CROSS_RADIUS_UM, cross_ratio, find_blobs, in_window_order
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
 from thymusimg.measurements.moran import MORAN_TILE_UM, tile_autocorrelation, tile_maps
 from thymusimg.measurements.organisation import measure_coexpression
@@ -205,10 +205,11 @@ def _spots(row: Row, view: SectionView, k8: FloatPlane, k14: FloatPlane) -> None
         row.put_all(dict.fromkeys(names, math.nan), why)
         row.no_curve("keratin_cross_l", why)
         return
+    window = Window.of(view.parenchyma, pixel_um)
     pattern = measure_cross_pattern(
-        first,
-        second,
-        Window.of(view.parenchyma, pixel_um),
+        in_window_order(first, window),
+        in_window_order(second, window),
+        window,
         np.array(CROSS_RADII_UM),
         simulations=settings.spot_relabellings,
         seed=settings.stain_seed,
