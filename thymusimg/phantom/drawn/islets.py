@@ -17,6 +17,8 @@ SMALLEST_UM2 = 5_000.0
 """Islets are no smaller, whatever number is wished for."""
 GAP_UM = 45.0
 """Cortex between two islets is no thinner."""
+SMOOTH_UM = 10.0
+"""Tips and corners sharper than this are rounded."""
 PIXEL_UM = 4.0
 """Resolution at which islets grow; their edge is interpolated."""
 
@@ -47,7 +49,8 @@ def draw_islets(
     reach = _reaches(areas / pixel**2, cost, owner, small, ribs, pixel)
     # negative inside: the cost less what the islet can pay; nothing in a thymus has a straight edge
     push = _push(rng, small.shape, pixel)
-    lead = bend(_cleft(cost - reach[owner], owner, pixel), push)
+    lead = _cleft(cost - reach[owner], owner, pixel)
+    lead = bend(cv2.GaussianBlur(lead, (0, 0), max(0.5, SMOOTH_UM / pixel)), push)
     ribs = bend(ribs.astype(np.float32), push, cv2.INTER_NEAREST)
     lead = cv2.resize(lead, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
     rows, columns = (max(0, n - m) for n, m in zip(grid.shape, lead.shape, strict=True))
@@ -99,7 +102,9 @@ def _plant(
             root = tries[int(np.argmax(deep[tries[:, 0], tries[:, 1]]))]
         # islets stretch along the lobe: the largest with it, the others across the slope of the depth
         along = axis if k == 0 else float(np.arctan2(slope[1][tuple(root)], -slope[0][tuple(root)]))
-        nodes, links = _colonise(rng, root.astype(float), along, float(radius), soil, ribs)
+        # a small islet is a clump, a large one a branching ridge
+        ridge = min(1.0, float(radius) * pixel / 250)
+        nodes, links = _colonise(rng, root.astype(float), along, float(radius), ridge, soil, ribs)
         for (y, x), parent in zip(nodes, links, strict=True):
             v, u = nodes[parent]
             cv2.line(ribs, (round(x), round(y)), (round(u), round(v)), k + 1, 1)
@@ -122,7 +127,13 @@ def _long_axis(mask: Mask) -> float:
 
 
 def _colonise(
-    rng: np.random.Generator, root: np.ndarray, along: float, radius: float, room: Mask, ribs: np.ndarray
+    rng: np.random.Generator,
+    root: np.ndarray,
+    along: float,
+    radius: float,
+    ridge: float,
+    room: Mask,
+    ribs: np.ndarray,
 ) -> tuple[np.ndarray, list[int]]:
     """Grow a branching rib by space colonisation (Runions et al. 2007).
 
@@ -131,8 +142,8 @@ def _colonise(
     """
     axis = np.array([np.sin(along), np.cos(along)])
     across = np.array([axis[1], -axis[0]])
-    stretch = rng.uniform(1.2, 2.4)
-    polar = np.sqrt(rng.random(40)) * 1.1 * radius, rng.uniform(0, 2 * np.pi, 40)
+    stretch = 1 + ridge * rng.uniform(0.2, 1.4)
+    polar = np.sqrt(rng.random(40)) * (0.4 + 0.7 * ridge) * radius, rng.uniform(0, 2 * np.pi, 40)
     offset = np.outer(stretch * polar[0] * np.cos(polar[1]), axis) + np.outer(
         polar[0] * np.sin(polar[1]) / np.sqrt(stretch), across
     )

@@ -148,7 +148,7 @@ def _draw_grains(
     share = min(1.0, wanted / max(1.0, float(np.count_nonzero(free))))
     if share == 0:
         return none, none
-    count = int(np.clip(3 * wanted * grid.pixel_um**2 / 130**2, 3, 900))
+    count = int(np.clip(2 * wanted * grid.pixel_um**2 / 150**2, 3, 900))
     places = np.argwhere(free)
     centres = places[rng.integers(len(places), size=count)]
     arrival, grain = _arrivals(rng, centres, grid)
@@ -177,7 +177,7 @@ def _arrivals(rng: np.random.Generator, centres: np.ndarray, grid: Grid) -> tupl
     grain = np.zeros(shape, np.int32)
     births = rng.exponential(160, len(centres)).astype(np.float32)
     for k, (cy, cx) in enumerate(centres):
-        turn, long = rng.uniform(0, np.pi), rng.uniform(1.0, 2.2)
+        turn, long = rng.uniform(0, np.pi), rng.uniform(1.0, 1.35)
         v, u = y - np.float32(cy), x - np.float32(cx)
         a = np.float32(np.cos(turn)) * u + np.float32(np.sin(turn)) * v
         b = np.float32(np.cos(turn)) * v - np.float32(np.sin(turn)) * u
