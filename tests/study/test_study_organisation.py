@@ -107,7 +107,8 @@ def study_in(folder: Path, animal: str) -> Path:
     EARLIER.to_csv(folder / "earlier.csv", index=False)
     toml = folder / "study.toml"
     toml.write_text(
-        '[study]\ntable = "study.csv"\norganisation_reference = "earlier.csv"\nwild_type = "WT"\nuntreated = "NSG"\n',
+        '[study]\ntable = "study.csv"\norganisation_reference = "earlier.csv"\nwild_type = "WT"\n'
+        'untreated = "NSG"\n',
         encoding="utf-8",
     )
     return toml

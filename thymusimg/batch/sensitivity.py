@@ -256,9 +256,7 @@ def _left_alone(settings: Settings) -> dict[str, str]:
         "compartments.method": "another method is another analysis: run the study with it and compare",
         "cells.method": "another method is another analysis: run the study with it and compare",
     }
-    return methods | {
-        f"{table} (whole table)": why for table, why in NOT_VARIED.items() if hasattr(settings, table)
-    }
+    return methods | {f"{table}.*": why for table, why in NOT_VARIED.items() if hasattr(settings, table)}
 
 
 def _needed(endpoints: Iterable[Column]) -> tuple[str, ...]:
