@@ -32,10 +32,13 @@ class KeratinScale:
         What each stain is multiplied by: one over its 99th percentile in the parenchyma.
     level : (Y, X) float32
         The plane's local mean on the coarse grid, within section-wide limits; > 0.
+    middle : float
+        Median of the local mean over the parenchyma.
     """
 
     weights: Mapping[str, float]
     level: FloatPlane
+    middle: float = 1.0
 
     def add_up(self, planes: Mapping[str, FloatPlane]) -> FloatPlane:
         """Return Σ weight · plane over the keratins."""
@@ -84,4 +87,4 @@ def scale_keratin(planes: Mapping[str, FloatPlane], parenchyma: Mask, pixel_um: 
     if not middle > 0:
         return None
     local[share < 1e-3] = middle
-    return KeratinScale(weights, np.clip(local, LOWEST * middle, HIGHEST * middle).astype(np.float32))
+    return KeratinScale(weights, np.clip(local, LOWEST * middle, HIGHEST * middle).astype(np.float32), middle)

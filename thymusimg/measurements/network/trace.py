@@ -27,8 +27,10 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 COARSEST_UM = 0.5
 """Strands cannot be told apart on coarser pixels."""
-CONTRAST = 0.12
+CONTRAST = 0.18
 """A strand's ridge strength is at least this share of the local level of keratin."""
+POSITIVE = 1.5
+"""Keratin-positive pixels are brighter than the local level by this factor: about half as bright as a strand."""
 POSITIVE_UM = 0.5
 """Keratin is compared with its local level after a blur of this sigma."""
 SPUR_UM, PIECE_UM = 1.5, 5.0
@@ -109,9 +111,10 @@ class Tracer:
         keratin = self._read(window)
         level = spread(self.scale.level, window, self.bin, self.grid.factor)
         strands = ridge.ridge_strength(keratin, self.pixel_um) >= np.float32(CONTRAST) * level
-        positive = ridge.smooth_once(keratin, POSITIVE_UM / self.pixel_um) >= level
-        positive |= strands
         thin = skeleton.skeletonise(strands, spur_px=self.spur, piece_px=self.piece)
+        # in confluent epithelium the local level is that of keratin itself: there the section's level is the limit
+        limit = np.float32(POSITIVE) * np.minimum(level, np.float32(self.scale.middle))
+        positive = ridge.smooth_once(keratin, POSITIVE_UM / self.pixel_um) >= limit
         return Traced(keratin, positive, thin, spread(self.labels, window, self.bin, self.grid.factor))
 
     def _read(self, window: Window) -> FloatPlane:
@@ -256,7 +259,9 @@ def _measure(tracer: Tracer, core: Window, outer: Window, at: npt.NDArray[np.int
     points = np.flatnonzero(inside.all(1))
     there = far[at[points, 0] - core.y0, at[points, 1] - core.x0].astype(np.float64) * tracer.pixel_um
     positive = _per_block(traced.positive[inner], core, tracer)
-    meshes = mesh_width_px(~traced.positive & (traced.labels > 0), WIDEST_UM / tracer.pixel_um)[inner]
+    # faint strands part meshes too
+    free = ~traced.positive & ~traced.skeleton & (traced.labels > 0)
+    meshes = mesh_width_px(free, WIDEST_UM / tracer.pixel_um)[inner]
     widths = width_histogram(meshes, mine, tracer.pixel_um, CODES)
     return _Part(core, sums, numbers, mine, area, positive, distances, widths, points, np.minimum(there, NEAR_UM))
 
