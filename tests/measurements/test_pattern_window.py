@@ -112,6 +112,18 @@ def test_points_are_drawn_evenly_in_each_part() -> None:
     np.testing.assert_allclose(drawn.std(axis=0), [y.std(), x.std()], rtol=0.02)
 
 
+def test_a_scattered_part_is_drawn_evenly() -> None:
+    parts = np.zeros((300, 300), np.uint8)
+    parts[::30, ::20] = 1
+    window = Window.of(parts, 2.0)
+    drawn = window.sampler()(15_000, np.random.default_rng(3))
+    assert (window.part(drawn) == 1).all()
+    _, counts = np.unique(np.floor(drawn), axis=0, return_counts=True)
+    assert len(counts) == 150
+    assert abs(counts.var() / 100 - 1) < 0.5  # Poisson, mean 100
+    np.testing.assert_allclose((drawn % 1).mean(axis=0), 0.5, atol=0.01)
+
+
 def test_the_same_places_are_drawn_in_finer_pixels() -> None:
     parts = lobe()
     coarse, fine = Window.of(parts, 2.0), Window.of(np.kron(parts, np.ones((2, 2), np.uint8)), 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from thymusimg.measurements.smoothing import depth_px, distance_px
+from thymusimg.measurements.smoothing import bounding_box, depth_px, distance_px
 
 if TYPE_CHECKING:
     from thymusimg.section.model import Mask
@@ -55,6 +55,9 @@ def largest_empty_circle(mask: Mask, points: npt.ArrayLike, *, inside: bool = Fa
     at = np.asarray(points, np.float64).reshape(-1, 2)
     if not mask.any() or not (len(at) or inside):
         return EmptyCircle(math.nan, (math.nan, math.nan))
+    rows, cols = bounding_box(mask)
+    corner = np.array([rows.start, cols.start])
+    mask, at = mask[rows, cols], at - corner
     room = np.where(mask, depth_px(mask) - np.float32(0.5), np.float32(0)) if inside else None
     rough = np.full(mask.shape, np.inf, np.float32)
     if len(at):
@@ -70,7 +73,8 @@ def largest_empty_circle(mask: Mask, points: npt.ArrayLike, *, inside: bool = Fa
     if room is not None:
         exact = np.minimum(exact, room[tuple(candidates.astype(np.intp).T)])
     best = int(np.argmax(exact))
-    return EmptyCircle(float(exact[best]), (float(candidates[best, 0]), float(candidates[best, 1])))
+    y, x = candidates[best] + corner
+    return EmptyCircle(float(exact[best]), (float(y), float(x)))
 
 
 def _rough_distance(mask: Mask, at: Values) -> npt.NDArray[np.float32]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
 
+_SPARSE = 0.02
 SUBPIXEL = 1024
 """Points lie on this part of a pixel (a power of two): their differences are exact in every orientation."""
 
@@ -75,10 +76,13 @@ class Window:
             raise ValueError("the window is empty: no pixel of its labels is above 0")
         rows, cols = bounding_box(plane > 0)
         cut = plane[rows, cols]
-        turned = [np.ascontiguousarray(_turn(cut, which)) for which in range(8)]
-        least = min(range(8), key=lambda which: _rank(turned[which]))
+        rank = [_rank(_turn(cut, which)) for which in range(8)]
+        first = [which for which in range(8) if rank[which] == min(rank)]
+        least = min(first, key=lambda which: _turn(cut, which).tobytes()) if len(first) > 1 else first[0]
         height, width = cut.shape
-        return cls(turned[least], pixel_um, (rows.start, cols.start), least, (height, width))
+        return cls(
+            np.ascontiguousarray(_turn(cut, least)), pixel_um, (rows.start, cols.start), least, (height, width)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -149,9 +153,9 @@ class Window:
     def sampler(self, *codes: int) -> Callable[[int, np.random.Generator], Values]:
         """Return a function that draws ``n`` points uniformly in the parts ``codes`` (in all of them without any).
 
-        Points are drawn in the parts' bounding box until enough lie in a part. Every place of 1/1024 pixel is
-        equally likely: exactly uniform over the union of pixels. The same seed gives the same places in µm when the
-        same window comes in finer pixels.
+        Every place of 1/1024 pixel is equally likely: exactly uniform over the union of pixels. Points are drawn in
+        the parts' bounding box until enough lie in a part; so the same seed gives the same places in µm when the
+        same window comes in finer pixels. Parts that fill little of their box are drawn pixel by pixel instead.
 
         Raises
         ------
@@ -164,6 +168,8 @@ class Window:
         rows, cols = bounding_box(wanted)
         box = wanted[rows, cols]
         share = np.count_nonzero(box) / box.size
+        if share < _SPARSE:
+            return _pixel_sampler(wanted)
         corner, size = (rows.start, cols.start), np.array(box.shape) * SUBPIXEL
 
         def draw(n: int, rng: np.random.Generator) -> Values:
@@ -180,13 +186,23 @@ class Window:
         return draw
 
 
+def _pixel_sampler(wanted: Mask) -> Callable[[int, np.random.Generator], Values]:
+    pixels = np.argwhere(wanted)
+
+    def draw(n: int, rng: np.random.Generator) -> Values:
+        which = rng.integers(0, len(pixels), n)
+        return np.asarray(pixels[which] + (rng.integers(0, SUBPIXEL, (n, 2)) + 0.5) / SUBPIXEL)
+
+    return draw
+
+
 def _turn(plane: LabelPlane, which: int) -> LabelPlane:
     plane = plane[::-1] if which & 1 else plane
     plane = plane[:, ::-1] if which & 2 else plane
     return plane.T if which & 4 else plane
 
 
-def _rank(plane: LabelPlane) -> tuple[int, int, int, int, bytes]:
+def _rank(plane: LabelPlane) -> tuple[int, int, int, int]:
     """Return what orientations are ordered by: lying, with most of the window below and to the right of the middle.
 
     Only where that is a tie do single pixels decide; so a finer image of the same window is turned the same way.
@@ -195,7 +211,7 @@ def _rank(plane: LabelPlane) -> tuple[int, int, int, int, bytes]:
     rows, cols = (np.count_nonzero(plane, axis=axis).astype(np.int64) for axis in (1, 0))
     down = int(rows @ (2 * np.arange(height) + 1 - height))
     right = int(cols @ (2 * np.arange(width) + 1 - width))
-    return height, width, -down, -right, plane.tobytes()
+    return height, width, -down, -right
 
 
 def _outline(mask: Mask) -> Mask:
