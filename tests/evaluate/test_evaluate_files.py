@@ -211,3 +211,22 @@ def test_output(bundle, tmp_path):
     assert record["cells"][0]["f1_iou_50"] == 1
     names = {p.name for p in write_evaluation(found, tmp_path / "out")}
     assert names == {"classes.csv", "cells.csv", "evaluation.json"}
+
+
+def test_of_two_annotators_neither_is_the_truth(bundle, phantom, tmp_path):
+    labels = phantom.truth.labels.copy()
+    labels[labels == 2] = 1
+    found = evaluate(tiff(tmp_path / "a.tif", labels, phantom.truth.grid.pixel_um), bundle, annotators=True)
+    text, record = as_text(found), as_json(found)
+    assert "annotator A" in text
+    assert "absent in annotator A" in text
+    for word in ("truth", "result"):
+        tables = {k: v for k, v in json.loads(record).items() if k != "notes"}
+        assert word not in json.dumps(tables).replace(str(bundle), "")
+
+
+def test_labels_may_be_any_numbers(bundle, phantom, tmp_path):
+    far = phantom.truth.instances.astype(np.int64)
+    far[far > 0] += 3_000_000_000
+    path = tiff(tmp_path / "far.tif", far.astype(np.uint32), phantom.pixel_size_um)
+    assert evaluate(path, bundle).cells.iloc[0]["f1_iou_90"] == 1

@@ -11,11 +11,14 @@ from scipy import stats
 from thymusimg.compartments.model import Compartment
 from thymusimg.measurements.columns import columns
 from thymusimg.phantom import GENERATORS
+from thymusimg.phantom.section import as_section
+from thymusimg.pipeline import count_cells, measure_counted, prepare_section
+from thymusimg.settings import Settings
 from thymusimg.study.summarise import pool_animals
 from thymusimg.validate.baselines import gaussian_mixture, mixture_compartments, otsu_cells, otsu_compartments
 from thymusimg.validate.null_tables import DESIGNS, PRIMARY, clopper_pearson, simulate_study
 from thymusimg.validate.plan import FULL, SHORT, plan
-from thymusimg.validate.sections import maps_of, spec_of
+from thymusimg.validate.sections import ROW, maps_of, measured_row, spec_of
 
 
 def test_mixture_against_scikit_learn():
@@ -49,6 +52,12 @@ def test_the_watershed_finds_something(phantom):
     cells = otsu_cells(phantom)
     assert cells.shape == phantom.pixels.shape[1:]
     assert 0 < cells.max() < 5 * len(phantom.truth.human)
+
+
+def test_the_measured_columns_are_those_of_the_pipeline(phantom):
+    counted = count_cells(prepare_section(as_section(phantom, "s"), Settings()))
+    measured = measure_counted(counted).measurements
+    assert measured_row(counted) == pytest.approx({name: measured[name] for name in ROW}, nan_ok=True)
 
 
 def test_the_truth_scores_full_marks(phantom):

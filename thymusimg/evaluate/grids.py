@@ -47,7 +47,7 @@ def align(what: str, one: Labelled, other: Labelled) -> Aligned:
     fine, coarse = (a, b) if a.pixel_um < b.pixel_um else (b, a)
     factor = round(coarse.pixel_um / fine.pixel_um)
     if what != "cells" and factor > 1 and _covers(coarse, fine, factor):
-        repeated = _repeat(coarse.array(), factor, fine.shape)
+        repeated = repeat(coarse.array(), factor, fine.shape)
         pair = (fine.array(), repeated) if fine is a else (repeated, fine.array())
         note = (
             f"{what}: every pixel of {coarse.pixel_um:g} µm was repeated over {factor} × {factor} of "
@@ -78,7 +78,8 @@ def _covers(coarse: Raster, fine: Raster, factor: int) -> bool:
     return abs(coarse.first_um - fine.first_um - (factor - 1) / 2 * fine.pixel_um) < _SAME
 
 
-def _repeat(labels: npt.NDArray[Any], factor: int, shape: tuple[int, int]) -> npt.NDArray[Any]:
+def repeat(labels: npt.NDArray[Any], factor: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Repeat every pixel over a square of ``factor`` pixels, cut to ``shape``."""
     return np.repeat(np.repeat(labels, factor, 0), factor, 1)[: shape[0], : shape[1]]
 
 

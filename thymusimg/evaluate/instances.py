@@ -71,43 +71,45 @@ def measure_overlaps(one: Any, other: Any) -> Overlaps:
         numpy or zarr; 0 is no cell.
     """
     sides = (_Tally(), _Tally())
-    keys: list[npt.NDArray[np.int64]] = []
+    keys: list[npt.NDArray[np.uint64]] = []
     counts: list[npt.NDArray[np.int64]] = []
     for y in range(0, one.shape[0], _ROWS):
         a, b = (np.asarray(x[y : y + _ROWS]).astype(np.int64) for x in (one, other))
         for tally, labels in zip(sides, (a, b), strict=True):
             tally.add(labels, y)
         both = (a > 0) & (b > 0)
-        key, count = np.unique((a[both] << 32) | b[both], return_counts=True)
+        key, count = np.unique((a[both].astype(np.uint64) << 32) | b[both].astype(np.uint64), return_counts=True)
         keys.append(key)
         counts.append(count)
-    key, back = np.unique(np.concatenate([*keys, np.zeros(0, np.int64)]), return_inverse=True)
+    key, back = np.unique(np.concatenate([*keys, np.zeros(0, np.uint64)]), return_inverse=True)
     shared = np.bincount(back, np.concatenate([*counts, np.zeros(0, np.int64)]), len(key)).astype(np.int64)
     (labels, area, centre), (other_labels, other_area, other_centre) = (t.result() for t in sides)
-    pairs = np.stack([np.searchsorted(labels, key >> 32), np.searchsorted(other_labels, key & 0xFFFFFFFF)], axis=1)
+    own, others = (key >> 32).astype(np.int64), (key & 0xFFFFFFFF).astype(np.int64)
+    pairs = np.stack([np.searchsorted(labels, own), np.searchsorted(other_labels, others)], axis=1)
     return Overlaps(area, other_area, centre, other_centre, pairs.astype(np.int64), shared)
 
 
 @dataclass
 class _Tally:
-    """Pixels of every label and the sums of their coordinates, over strips."""
+    """Pixels of every label and the sums of their coordinates, over strips; labels may be any numbers."""
 
-    sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 1)))
+    labels: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    sums: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
     def add(self, labels: npt.NDArray[np.int64], first_row: int) -> None:
-        y, x = np.nonzero(labels)
-        found = labels[y, x]
-        size = max(self.sums.shape[1], int(found.max(initial=0)) + 1)
-        grown = np.zeros((3, size))
-        grown[:, : self.sums.shape[1]] = self.sums
-        for row, weight in enumerate((None, (y + first_row).astype(float), x.astype(float))):
-            grown[row] += np.bincount(found, weight, size)
-        self.sums = grown
+        y, x = np.nonzero(labels > 0)
+        names, place = np.unique(labels[y, x], return_inverse=True)
+        self.labels.append(names)
+        self.sums.append(_summed(place, np.stack([np.ones(len(y)), y + first_row, x]), len(names)))
 
     def result(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        labels = np.flatnonzero(self.sums[0])
-        area = self.sums[0, labels]
-        return labels.astype(np.int64), area.astype(np.int64), (self.sums[1:, labels] / area).T.reshape(-1, 2)
+        names, place = np.unique(np.concatenate(self.labels), return_inverse=True)
+        sums = _summed(place, np.concatenate(self.sums, axis=1), len(names))
+        return names, sums[0].astype(np.int64), (sums[1:] / sums[0]).T.reshape(-1, 2)
+
+
+def _summed(place: npt.NDArray[np.intp], rows: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    return np.stack([np.bincount(place, row, size) for row in rows])
 
 
 def f1_at_iou(overlaps: Overlaps, thresholds: Sequence[float] = IOU_THRESHOLDS) -> dict[float, float]:

@@ -28,7 +28,7 @@ def as_json(found: Evaluation) -> str:
     """Return everything as JSON; what is undefined is null, with its reason beside it."""
     record: dict[str, Any] = {"annotators": found.annotators, "notes": list(found.notes)}
     for name in TABLES:
-        record[name] = getattr(found, name).to_dict("records")
+        record[name] = _worded(found, name).to_dict("records")
     return json.dumps(plain(record), indent=1, ensure_ascii=False)
 
 
@@ -44,7 +44,7 @@ def write_evaluation(found: Evaluation, out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in TABLES:
-            table: pd.DataFrame = getattr(found, name)
+            table = _worded(found, name)
             if len(table):
                 written.append(out / f"{name}.csv")
                 table.to_csv(written[-1], index=False)
@@ -53,6 +53,27 @@ def write_evaluation(found: Evaluation, out: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from None
     return written
+
+
+def _worded(found: Evaluation, name: str) -> pd.DataFrame:
+    """Return a table; of two annotators neither is called result or truth."""
+    table: pd.DataFrame = getattr(found, name)
+    if not found.annotators:
+        return table
+    renamed = table.rename(
+        columns=lambda c: c.replace("result", "a").replace("truth", "b").replace("bias", "difference")
+    )
+    return renamed.assign(reason=[_said(found, r) for r in renamed["reason"]])
+
+
+def _said(found: Evaluation, reason: str) -> str:
+    if not found.annotators:
+        return reason
+    return (
+        reason.replace("in result", "in annotator A")
+        .replace("in truth", "in annotator B")
+        .replace("a truth of 0", "0 cells of annotator B")
+    )
 
 
 def as_text(found: Evaluation) -> str:
@@ -71,7 +92,9 @@ def as_text(found: Evaluation) -> str:
     if len(kappas):
         parts.append(f"Cohen's kappa of the classes over tissue: {_span(kappas)}")
     if len(found.agreement):
-        parts.append("Agreement over the sections" + ("" if found.annotators else " (bias: result − truth)"))
+        parts.append(
+            "Agreement over the sections" + (" (bias: A − B)" if found.annotators else " (bias: result − truth)")
+        )
         parts.append(_agreement(found.agreement))
     reasons = _reasons(found)
     return "\n".join([*parts, *reasons, *(f"Note: {n}" for n in found.notes)])
@@ -131,10 +154,10 @@ def _reasons(found: Evaluation) -> list[str]:
     lines: dict[str, None] = {}
     for row in found.classes.to_dict("records"):
         if row["reason"]:
-            lines[f"Undefined: {row['class']}: {row['reason']}"] = None
+            lines[f"Undefined: {row['class']}: {_said(found, row['reason'])}"] = None
     for row in found.cells.to_dict("records"):
         if row["reason"]:
-            lines[f"Undefined: cells: {row['reason']}"] = None
+            lines[f"Undefined: cells: {_said(found, row['reason'])}"] = None
     return list(lines)
 
 

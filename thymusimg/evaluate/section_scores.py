@@ -9,7 +9,7 @@ import numpy as np
 
 from thymusimg.compartments.model import PARENCHYMA, Compartment
 from thymusimg.evaluate.boundary import BoundaryDistance, boundary_distance, outline
-from thymusimg.evaluate.grids import Aligned, align
+from thymusimg.evaluate.grids import Aligned, align, repeat
 from thymusimg.evaluate.instances import DETECTION_UM, IOU_THRESHOLDS, detection_f1, f1_at_iou, measure_overlaps
 from thymusimg.evaluate.overlap import confusion, dice, kappa
 
@@ -74,8 +74,10 @@ def bring_together(result: Labelled, truth: Labelled, *, score_artefact: bool, a
 
 
 def _tissue(side: Labelled, labels: npt.NDArray[np.uint8]) -> Mask:
-    if side.tissue is not None and side.tissue.shape == labels.shape:
-        return side.tissue.array() > 0
+    if side.tissue is not None and side.compartments is not None and side.tissue.shape == side.compartments.shape:
+        factor = -(-labels.shape[0] // side.tissue.shape[0])  # 1, or what the compartments were repeated by
+        tissue: Mask = repeat(side.tissue.array() > 0, factor, labels.shape)
+        return tissue
     everything: Mask = (labels != Compartment.BACKGROUND) & (labels != Compartment.ARTEFACT)
     return everything
 

@@ -10,11 +10,14 @@ import numpy as np
 from thymusimg.errors import CellsError, TissueError
 from thymusimg.evaluate.model import Labelled, Raster
 from thymusimg.evaluate.section_scores import Maps, bring_together, cell_row, class_rows
+from thymusimg.measurements.families import FAMILIES
+from thymusimg.measurements.row import Row
+from thymusimg.measurements.view import SectionView
 from thymusimg.phantom import PRESETS, CameraSpec, OpticsSpec, Phantom, make_phantom
+from thymusimg.phantom.recipe import plan_study
 from thymusimg.phantom.section import as_section
 from thymusimg.phantom.spec import spec_from
-from thymusimg.phantom.study import plan_study
-from thymusimg.pipeline import Counted, count_cells, measure_counted, prepare_section
+from thymusimg.pipeline import Counted, count_cells, prepare_section
 from thymusimg.section.model import Window
 from thymusimg.section.store import plain
 from thymusimg.settings import Settings
@@ -30,9 +33,7 @@ if TYPE_CHECKING:
 OURS, OTSU, MIXTURE = "thymusimg", "Otsu, watershed", "Gaussian mixture"
 METHODS = (OURS, OTSU, MIXTURE)
 ROW = (
-    "medulla_fraction", "segregation_index_50um", "cortical_coverage", "cortical_thickness_um",
-    "cd45_area_fraction", "cd45_density_per_mm2", "largest_islet_share", "islets_per_mm2", "cmj_width_um",
-    "double_positive_fraction",
+    "medulla_fraction", "segregation_index_50um", "cortical_coverage", "cd45_area_fraction", "cd45_density_per_mm2",
 )  # fmt: skip
 """Measured columns that the report looks at on their own."""
 
@@ -90,8 +91,7 @@ def run_section(case: Case) -> dict[str, Any]:
     else:
         labels, tissue = counted.prepared.compartments.labels, counted.prepared.compartments.tissue
         if "row" in case.want:
-            measured = measure_counted(counted).measurements
-            answer["row"] = {name: measured.get(name) for name in ROW}
+            answer["row"] = measured_row(counted)
     if "compartments" in case.want:
         answer["methods"] |= _compartments(phantom, labels, tissue)
     if "cells" in case.want and not isinstance(counted, str):
@@ -108,6 +108,21 @@ def _analyse(phantom: Phantom, *, with_cells: bool) -> Counted | str:
         return count_cells(prepare_section(as_section(phantom, "s"), settings))
     except TissueError as error:
         return str(error)
+
+
+def measured_row(counted: Counted) -> dict[str, object]:
+    """Return the columns of :data:`ROW`; only the families of measurements that fill them are worked out."""
+    prepared = counted.prepared
+    settings = prepared.settings
+    view = SectionView(
+        prepared.section, prepared.compartments, prepared.planes, settings.measurements, counted.cells,
+        prepared.correction, settings.compute,
+    )  # fmt: skip
+    row = Row()
+    for family in FAMILIES:
+        if any(column.name in ROW for column in family.COLUMNS):
+            family.measure(row, view)
+    return {name: row.values.get(name) for name in ROW}
 
 
 def ours(phantom: Phantom) -> tuple[LabelPlane, npt.NDArray[np.uint32]]:
