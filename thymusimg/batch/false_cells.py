@@ -106,7 +106,7 @@ def _put_reasons(sections: pd.DataFrame, name: str, reasons: list[str]) -> None:
         else:
             sections.insert(int(sections.columns.get_loc(name)) + 1, name + REASON, reasons)  # type: ignore[arg-type]
     elif name + REASON in sections:
-        sections.drop(columns=name + REASON, inplace=True)
+        del sections[name + REASON]
 
 
 def _controls(bundle: Bundle, measured: Mapping[str, Numbers]) -> tuple[list[Numbers], str]:

@@ -59,10 +59,16 @@ def cells_as_anndata(tables: Path) -> Any:
     stains = [name for name in cells.columns if name.startswith("mean_")]
     units = {c.name: c.unit for c in columns("cells")}
     obs = cells.drop(columns=[*stains, *_NOT_NUMBERS])
-    obs.index = pd.Index(cells["section_id"].astype(str) + "/" + cells["cell_id"].astype(str), dtype=str)
-    for name in obs.columns[[not pd.api.types.is_numeric_dtype(obs[c]) for c in obs.columns]]:
-        obs[name] = pd.Categorical(obs[name].fillna("").astype(str))
-    var = pd.DataFrame({"unit": [units.get(s, "intensity") for s in stains]}, index=pd.Index(stains, dtype=str))
+    # plain objects: files with pandas' own strings are not read by older anndata
+    names = [f"{s}/{c}" for s, c in zip(cells["section_id"], cells["cell_id"], strict=True)]
+    obs.index = pd.Index(names, dtype=object)
+    for name in obs.select_dtypes(exclude="number"):
+        values = obs[name].fillna("").astype(str)
+        obs[name] = pd.Categorical(values, categories=pd.Index(sorted(set(values)), dtype=object))
+    var = pd.DataFrame(
+        {"unit": pd.Series([units.get(s, "intensity") for s in stains], stains, dtype=object)},
+        index=pd.Index(stains, dtype=object),
+    )
     return anndata.AnnData(
         X=cells[stains].to_numpy(np.float32),
         obs=obs,

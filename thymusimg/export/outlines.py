@@ -48,11 +48,12 @@ def outline_mask(mask: Mask) -> list[Polygon]:
     inside = np.pad(mask[rows, cols], 1)
     pieces = np.asarray(cc3d.connected_components(inside.astype(np.uint8), connectivity=4))
     rings: dict[int, Polygon] = {}
+    corner = np.array([rows.start - 1, cols.start - 1])
     for line in find_contours(inside.astype(np.float32), 0.5, fully_connected="low"):
         # a point lies between a pixel inside and one outside
         low, high = np.floor(line[0]).astype(int), np.ceil(line[0]).astype(int)
         piece = int(pieces[tuple(low)] or pieces[tuple(high)])
-        rings.setdefault(piece, []).append(_straightened(line) + (rows.start - 1, cols.start - 1))
+        rings.setdefault(piece, []).append(_straightened(line) + corner)
     return [sorted(rings[piece], key=_by_area) for piece in sorted(rings)]
 
 
@@ -76,5 +77,6 @@ def _straightened(ring: Ring) -> Ring:
     points = ring[:-1]
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     turns = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    kept = points[turns != 0]
-    return np.asarray(np.append(kept, kept[:1], axis=0))
+    corners = np.flatnonzero(turns)
+    closed: Ring = points[[*corners, corners[0]]]
+    return closed

@@ -176,7 +176,7 @@ def _cells(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
                 geometry = _geometry(polygons, 1, grid.slide_shape)
             else:
                 geometry = {"type": "Point", "coordinates": [x + 0.5, y + 0.5]}
-            numbers = {name: float(row[name]) for name in numeric}
+            numbers = {str(name): float(row[name]) for name in numeric}
             name = f"{section_id} cell {number}"
             yield _feature(name, "detection", CELL, name, geometry, numbers)
 

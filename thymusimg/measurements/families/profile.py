@@ -26,6 +26,8 @@ FRACTION_BIN = 0.1
 _BY_AREA = "Weight: tissue area of the bin in mm²"
 _CUT = "places nearer to where the image cuts the tissue than to {} are left out"
 _DENSITY = "Human CD45+ cell profiles per mm² of parenchyma, with the Garwood 95 % interval"
+_SIDED = _DENSITY.replace("parenchyma", "cortex and medulla")
+_CORTICAL = _DENSITY.replace("parenchyma", "cortex")
 _CMA = "P4; Yayon et al. 2024"
 NO_CAPSULE = "the image holds no outer edge of the tissue"
 CUT_AWAY = "the image cuts the tissue nearer than the junction or the capsule everywhere"
@@ -36,7 +38,7 @@ CURVES = (
         "signed distance to the corticomedullary junction (cortex negative)",
         "µm",
         "1/mm²",
-        f"{_DENSITY}, by signed distance to the junction; {_CUT.format('the junction')}. {_BY_AREA}",
+        f"{_SIDED}, by signed distance to the junction; {_CUT.format('the junction')}. {_BY_AREA}",
         "P4",
     ),
     Curve(
@@ -52,8 +54,7 @@ CURVES = (
         "depth / (depth + distance to the junction)",
         "fraction",
         "1/mm²",
-        f"{_DENSITY} on the cortical side of the junction, from capsule (0) to junction (1); "
-        f"{_CUT.format('capsule or junction')}. {_BY_AREA}",
+        f"{_CORTICAL}, from capsule (0) to junction (1); {_CUT.format('capsule or junction')}. {_BY_AREA}",
         "P4",
     ),
     Curve(
@@ -79,7 +80,7 @@ CURVES = (
             "signed distance to the corticomedullary junction (cortex negative)",
             "µm",
             "intensity",
-            f"Mean {role.upper()} over background by signed distance to the junction; "
+            f"Mean {role.upper()} over background in cortex and medulla by signed distance to the junction; "
             f"{_CUT.format('the junction')}. {_BY_AREA}",
             "P4",
         )
@@ -148,8 +149,9 @@ def _known(view: SectionView) -> _Known:
     compartments = view.compartments
     border = border_distance_um(compartments.tissue, view.pixel_um)
     distance, depth = np.abs(compartments.distance_to_cmj_um), compartments.depth_from_capsule_um
-    # comparisons with NaN are false: unknown stays out
-    return _Known(view.parenchyma & (distance <= border), view.parenchyma & (depth <= border))
+    # comparisons with NaN are false: unknown stays out. Indeterminate tissue lies on neither side of the junction
+    sided = view.cortex | view.medulla
+    return _Known(sided & (distance <= border), view.parenchyma & (depth <= border))
 
 
 def _keratins(row: Row, view: SectionView, known: Mask) -> None:
@@ -176,7 +178,7 @@ def _along_distances(row: Row, view: SectionView, known: _Known, cells: Cells, p
         row, at, "cd45_profile_cmj", known.junction, cell_distance, distance, settings.distance_bin_um, no_junction
     )
     _density(row, at, "cd45_profile_depth", known.capsule, cell_depth, depth, settings.depth_bin_um, no_depth)
-    outer = known.junction & known.capsule & (distance < 0)
+    outer = known.junction & known.capsule & view.cortex
     with np.errstate(invalid="ignore", divide="ignore"):
         fraction = depth / (depth + np.abs(distance))
         cell_fraction = cell_depth / (cell_depth + np.abs(cell_distance))
@@ -190,8 +192,10 @@ def _along_axis(row: Row, view: SectionView, known: _Known, places: CellPlaces) 
     compartments, inside = view.compartments, places.parenchyma
     axis = section_axis(compartments, view.settings)
     names, at = ("cd45_profile_cma", "cd45_profile_cma_quantile"), (compartments.grid, places)
-    cut = np.isfinite(border_distance_um(compartments.tissue, view.pixel_um)).any()
-    where = known.capsule & known.junction if cut else view.parenchyma
+    border = border_distance_um(compartments.tissue, view.pixel_um)
+    cut = bool(np.isfinite(border).any())
+    distance, depth = np.abs(compartments.distance_to_cmj_um), compartments.depth_from_capsule_um
+    where = view.parenchyma & (np.fmax(distance, depth) <= border) if cut else view.parenchyma
     values = {
         n: axis.grid.at(v, places.y[inside], places.x[inside]) for n, v in (("2", axis.cma2), ("3", axis.cma3))
     }
