@@ -238,3 +238,27 @@ def test_no_cells_at_all_is_no_error() -> None:
     assert p.truth.human.empty
     assert p.truth.instances.max() == 0
     assert p.truth.values["cd45_density_per_mm2"] == 0
+
+
+def test_bubbles_dim_what_lies_under_them() -> None:
+    optics = OpticsSpec().model_copy(update={"bubbles": 6})
+    clear, dim = (make_phantom(SMALL.model_copy(update={"optics": o}), 7) for o in (OpticsSpec(), optics))
+    assert np.array_equal(clear.truth.tissue, dim.truth.tissue)
+    f = dim.truth.grid.factor
+    under = np.kron(dim.truth.artefact & dim.truth.tissue, np.ones((f, f), bool))
+    under = under[: dim.pixels.shape[1], : dim.pixels.shape[2]]
+    assert under.any()
+    level = [p.plane("k8")[under].mean() - 100 for p in (clear, dim)]
+    assert level[1] < 0.75 * level[0]
+
+
+def test_jpeg_changes_little_and_only_on_request() -> None:
+    eight = {"bit_depth": 8, "gain_dn_per_e": 8}
+    plain, packed = (
+        make_phantom(
+            SMALL.model_copy(update={"camera": CameraSpec.model_validate(eight | {"jpeg_quality": q})}), 7
+        ).pixels.astype(int)
+        for q in (0, 90)
+    )
+    assert not np.array_equal(plain, packed)
+    assert np.abs(plain - packed).mean() < 4

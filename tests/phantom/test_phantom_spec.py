@@ -117,3 +117,42 @@ def test_hard_optics_change_light_only() -> None:
 def test_an_unknown_generator_is_refused() -> None:
     with pytest.raises(SettingsError, match="'slap'; there are slab, drawn"):
         make_phantom(PhantomSpec(area_mm2=0.02), 0, generator="slap")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("optics", "bubbles", -1),
+        ("optics", "bleed", 0.9),
+        ("optics", "defocus_share", 1.5),
+        ("camera", "peak_electrons", 0),
+        ("camera", "bit_depth", 10),
+        ("camera", "jpeg_quality", 101),
+    ],
+)
+def test_impossible_optics_and_cameras_are_refused_by_name(part: str, field: str, value: float) -> None:
+    with pytest.raises(SettingsError, match=rf"{part}\.{field}"):
+        spec_from({part: {field: value}})
+
+
+def test_jpeg_needs_eight_bits() -> None:
+    with pytest.raises(SettingsError, match="jpeg_quality 80 needs bit_depth 8"):
+        spec_from({"camera": {"jpeg_quality": 80}})
+
+
+def test_a_spec_that_was_changed_past_its_bounds_is_refused_too() -> None:
+    bent = PhantomSpec().model_copy(update={"cd45_cortex_per_mm2": 90_000.0})
+    with pytest.raises(SettingsError, match="above packing"):
+        make_phantom(bent, 0)
+
+
+def test_an_impossible_correlation_is_refused() -> None:
+    from thymusimg.phantom.recipe import plan_study
+
+    with pytest.raises(SettingsError, match=r"icc must lie in 0-1, found 1\.2"):
+        plan_study([("a", "null")], 0, animals=1, sections=1, icc=1.2)
+
+
+def test_mouse_and_human_cells_share_the_room() -> None:
+    with pytest.raises(SettingsError, match="mouse_per_mm2"):
+        spec_from({"cd45_cortex_per_mm2": 20_000.0, "mouse_per_mm2": 20_000.0, "dapi": True})

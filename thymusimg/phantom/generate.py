@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from thymusimg.errors import SettingsError
+from thymusimg.phantom.spec import spec_from
 
 if TYPE_CHECKING:
     from thymusimg.phantom.model import Phantom
@@ -60,7 +61,7 @@ def make_phantom(
     Raises
     ------
     SettingsError
-        If the pixel size, the seed or the slide's size is impossible, or there is no such generator.
+        If the spec, the pixel size, the seed or the slide's size is impossible, or there is no such generator.
 
     Examples
     --------
@@ -71,6 +72,7 @@ def make_phantom(
     """
     make = find_generator(generator)
     check_slide(seed, pixel_size_um, size_mm)
+    spec_from(spec.model_dump())  # a copy with changes has been past no validator
     return make(spec, seed, pixel_size_um=pixel_size_um, size_mm=size_mm)
 
 

@@ -160,7 +160,8 @@ def _network(spec: PhantomSpec, seed: int, anatomy: Anatomy, patch: Patch) -> Fl
         )
         for axis in range(2)
     ]
-    medullary = ndtr(anatomy.medulla_um[coarse.window.slices] / max(spec.boundary_fuzz_um, 1.0)).astype(np.float32)
+    inside_um = anatomy.medulla_um[coarse.window.slices].astype(np.float32)
+    medullary = ndtr(inside_um / max(spec.boundary_fuzz_um, 1.0)).astype(np.float32)
     reach = spec.strand_um / 1.08  # (1 − t²)² is at half its height at t = 0.54
     for kind, share, mesh in (
         ("cortex", 1 - medullary, spec.mesh_cortex_um),

@@ -86,7 +86,7 @@ def tissue_glow(optics: OpticsSpec, seed: int, anatomy: Anatomy, patch: Patch, c
     at = coarse.window.slices
     if not anatomy.tissue[wide.window.slices].any() and not (anatomy.depth_um[at] > -0.5 * grid.pixel_um).any():
         return []
-    depth = anatomy.depth_um[at]
+    depth = anatomy.depth_um[at].astype(np.float32)
     alpha = np.clip(depth / grid.pixel_um + np.float32(0.5), 0, 1)
     alpha *= np.clip(np.float32(0.5) - anatomy.cysts.depth_um(coarse) / grid.pixel_um, 0.15, 1)
     alpha[anatomy.vessel[at]] *= np.float32(0.3)

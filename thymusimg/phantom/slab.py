@@ -145,7 +145,7 @@ def make_slab(spec: PhantomSpec, seed: int, *, pixel_size_um: float, size_mm: fl
         instances[window.slices] = block.instances
     visible = np.bincount(instances.ravel(), minlength=len(scene.human.number) + 1)[1:]
     coarse = {role: block_mean(plane, scene.grid.factor) for role, plane in zip(scene.roles, clean, strict=True)}
-    covered = block_mean((instances > 0).astype(np.uint8), scene.grid.factor)
+    covered = block_mean((instances > 0).astype(np.uint8), scene.grid.factor).astype(np.float16)
     truth = Truth(clean=clean, instances=instances, **true_answer(scene, visible, covered, coarse))
     return Phantom(
         pixels, tuple(CHANNELS[r] for r in scene.roles), {r: i for i, r in enumerate(scene.roles)}, pixel_size_um,

@@ -207,6 +207,12 @@ class PhantomSpec(Frozen):
                     f"{name} {getattr(self, name):g} is above packing: bodies of {self.cell_diameter_um:g} µm in a "
                     f"section of {self.section_um:g} µm hold at most {highest:.0f} profiles/mm²"
                 )
+        densest = max(self.cd45_cortex_per_mm2, self.cd45_medulla_per_mm2)
+        if self.dapi and self.mouse_per_mm2 > highest - densest:
+            raise ValueError(
+                f"mouse_per_mm2 {self.mouse_per_mm2:g} is above packing: beside {densest:g} human profiles/mm² "
+                f"there is room for at most {highest - densest:.0f}"
+            )
         return self
 
     def hard(self) -> PhantomSpec:

@@ -77,7 +77,7 @@ def draw_territories(spec: PhantomSpec, seed: int, anatomy: Anatomy, patch: Patc
     centres = jittered_points(u[..., :2], corner, TERRITORY_UM, 0.9).reshape(-1, 2)
     rolls = np.moveaxis(u[..., 2:], -1, 0).reshape(9, -1)
     at = nearest_pixel(centres, anatomy.grid)
-    inside = anatomy.medulla_um[at[:, 0], at[:, 1]]
+    inside = anatomy.medulla_um[at[:, 0], at[:, 1]].astype(np.float64)
     labels, poor = anatomy.labels[at[:, 0], at[:, 1]], anatomy.poor[at[:, 0], at[:, 1]]
     mixed = (labels == Compartment.INDETERMINATE) & ~poor
     chance = ndtr(inside / max(spec.boundary_fuzz_um, 0.1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.phantom.values import measure_truth
+from thymusimg.phantom.values import TrueValues, measure_truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def true_answer(
-    scene: Scene, visible_px: npt.NDArray[np.int64], covered: FloatPlane, clean: Mapping[str, FloatPlane]
+    scene: Scene,
+    visible_px: npt.NDArray[np.int64],
+    covered: npt.NDArray[np.floating[Any]],
+    clean: Mapping[str, FloatPlane],
 ) -> dict[str, Any]:
     """Return the fields of :class:`thymusimg.phantom.Truth` but its full-resolution planes.
 
@@ -53,7 +57,9 @@ def true_answer(
             "spec": scene.spec.model_dump(mode="json"),
             "shape": list(anatomy.grid.slide_shape),
         },
-        "values": measure_truth(anatomy.grid, labels, tissue, human, covered, clean, scene.spec),
+        "values": TrueValues(
+            partial(measure_truth, anatomy.grid, labels, tissue, human, covered, clean, scene.spec)
+        ),
     }
 
 

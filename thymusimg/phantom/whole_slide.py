@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from thymusimg.phantom.bodies import label_profiles
 from thymusimg.phantom.generate import check_slide
 from thymusimg.phantom.model import CHANNELS
 from thymusimg.phantom.patch import Patch
-from thymusimg.phantom.slab import Block, Scene, draw_block, draw_scene
+from thymusimg.phantom.slab import Block, Profiles, Scene, draw_block, draw_scene
+from thymusimg.phantom.spec import spec_from
 from thymusimg.phantom.tiff_stream import TILE_PX, SlideFormat, SlideWriter
 from thymusimg.phantom.truth import true_answer
 from thymusimg.phantom.truth_bundle import write_answer
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from thymusimg.phantom.spec import PhantomSpec
-    from thymusimg.section.model import FloatPlane
+    from thymusimg.section.model import FloatPlane, Grid
 
 BAND_PX = 512
 """Rows that are drawn and written at a time; a multiple of the file's tiles."""
@@ -50,14 +52,14 @@ class _Tally:
     """What the windows leave for the truth: coarse planes and the visible area of every profile."""
 
     clean: dict[str, FloatPlane]
-    covered: FloatPlane
+    covered: npt.NDArray[np.float16]
     visible_px: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, scene: Scene) -> _Tally:
         shape = scene.grid.shape
         clean = {role: np.zeros(shape, np.float32) for role in scene.roles}
-        return cls(clean, np.zeros(shape, np.float32), np.zeros(len(scene.human.number) + 1, np.int64))
+        return cls(clean, np.zeros(shape, np.float16), np.zeros(len(scene.human.number) + 1, np.int64))
 
     def add(self, block: Block, factor: int) -> None:
         y, x = block.window.y0 // factor, block.window.x0 // factor
@@ -68,7 +70,7 @@ class _Tally:
         self.visible_px[numbers] += counts
 
 
-def _place(plane: FloatPlane, y: int, x: int, part: FloatPlane) -> None:
+def _place(plane: npt.NDArray[np.floating[Any]], y: int, x: int, part: FloatPlane) -> None:
     plane[y : y + part.shape[0], x : x + part.shape[1]] = part
 
 
@@ -112,6 +114,7 @@ def write_section(
         If the bundle cannot be written.
     """
     check_slide(seed, pixel_size_um, size_mm)
+    spec_from(spec.model_dump())
     if band_px % TILE_PX or window_px % 16:
         raise CallError(f"phantom: windows of {band_px} × {window_px} px; height must be a multiple of {TILE_PX}, "
                         "width of 16")  # fmt: skip
@@ -119,8 +122,10 @@ def write_section(
     tally = _Tally.of(scene)
     _write_pixels(scene, tally, image, pyramid, threads, band_px, window_px, progress)
     answer = true_answer(scene, tally.visible_px[1:], tally.covered, tally.clean)
+    human, grid = scene.human, scene.grid
+    del scene  # its planes make room for the measurement of the truth
     if bundle is not None:
-        write_answer(answer, tally.clean, lambda w: paint_profiles(scene, w), bundle, section_id)
+        write_answer(answer, tally.clean, partial(paint_profiles, human, grid), bundle, section_id)
     return Written(answer["values"], answer["cells"])
 
 
@@ -159,10 +164,10 @@ def _write_pixels(
         raise
 
 
-def paint_profiles(scene: Scene, window: Window) -> npt.NDArray[np.uint32]:
+def paint_profiles(human: Profiles, grid: Grid, window: Window) -> npt.NDArray[np.uint32]:
     """Return the label image of the human profiles in a window."""
-    cells = scene.human.near(Patch.slide(scene.grid, window))
+    cells = human.near(Patch.slide(grid, window))
     return label_profiles(
-        cells.y, cells.x, cells.radius, scene.grid.slide_pixel_um, window.shape, numbers=cells.number,
+        cells.y, cells.x, cells.radius, grid.slide_pixel_um, window.shape, numbers=cells.number,
         origin=(window.y0, window.x0),
     )  # fmt: skip
