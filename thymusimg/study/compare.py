@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from thymusimg.measurements.schema import Column, Scale
     from thymusimg.settings import StudySettings
 
+SHARED = ("animal", "group", "donor", "batch", "negative_control", "n_sections", "cd45_saturated_share")
+"""Columns of ``animals.csv`` that every contrast looks at."""
 COLUMNS = tuple(field.name for field in dataclasses.fields(Contrast))
 """Columns of ``comparisons.csv``, in their order."""
 
@@ -115,7 +117,10 @@ def _endpoint(column: Column, role: str, animals: pd.DataFrame, settings: StudyS
         ]
     if reason:
         return [_group_alone(column, role, animals, reference, group, reason) for group in groups or [""]]
-    by_group = {group: animals[animals["group"] == group] for group in groups}
+    # a contrast is over one column: the others are not carried along
+    beside = [name for name in (*SHARED, column.name, f"{column.name}_reason") if name in animals]
+    narrow = animals[list(dict.fromkeys(beside))]
+    by_group = {group: narrow[narrow["group"] == group] for group in groups}
     return [contrast(column, role, by_group[reference], by_group[group], settings) for group in others]
 
 

@@ -121,7 +121,10 @@ def view_sections(
     """
     if column.name not in sections:
         return BySection(mixed=MixedFit(note="mixed model: the sections have no value of their own"))
-    part = sections[sections["group"].isin(groups)]
+    pool = column.pool
+    names = ["animal", "group", "batch", "donor", column.name, *(pool.names if isinstance(pool, Ratio) else ())]
+    part = sections[[name for name in dict.fromkeys(names) if name in sections]]
+    part = part[part["group"].isin(groups)]
     y = pd.to_numeric(part[column.name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     known = np.isfinite(y)
     part, y = part[known], y[known]

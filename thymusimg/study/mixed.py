@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Values = npt.NDArray[np.float64]
 
+LARGEST = 0.999999
+"""Largest share of a variance in its sum with the sections' that is looked at."""
 NEAR_ZERO = 1e-4
 """A variance below this share of the total is called 0: the restricted likelihood is flat there."""
 
@@ -174,45 +176,60 @@ def _degrees(nested: Nested) -> tuple[float, bool]:
 
 def _solve(nested: Nested, lambdas: Values) -> tuple[float, float, Values, Values]:
     """Return the profiled deviance, the section variance, the fixed effects and their covariance over it."""
-    w = np.diag(1 / nested.size + lambdas[0])
-    if nested.donors is not None:
-        w = w + lambdas[1] * (nested.donors @ nested.donors.T)
+    own = 1 / nested.size + lambdas[0]
     x, y = nested.fixed, nested.mean
-    factor = np.linalg.cholesky(w)
-    x_white, y_white = np.linalg.solve(factor, x), np.linalg.solve(factor, y)
+    if nested.donors is None:
+        root = np.sqrt(own)
+        x_white, y_white, log_det = x / root[:, None], y / root, float(np.log(own).sum())
+    else:
+        factor = np.linalg.cholesky(np.diag(own) + lambdas[1] * (nested.donors @ nested.donors.T))
+        x_white, y_white = np.linalg.solve(factor, x), np.linalg.solve(factor, y)
+        log_det = 2 * float(np.log(np.diag(factor)).sum())
     information = x_white.T @ x_white
     covariance = np.linalg.inv(information)
     beta = covariance @ (x_white.T @ y_white)
     left = y_white - x_white @ beta
     free = float(nested.size.sum()) - x.shape[1]
     variance = (nested.within + float(left @ left)) / free
-    deviance = (
-        free * math.log(variance)
-        + 2 * float(np.log(np.diag(factor)).sum())
-        + float(np.linalg.slogdet(information)[1])
-    )
+    deviance = free * math.log(variance) + log_det + float(np.linalg.slogdet(information)[1])
     return deviance, variance, beta, covariance
 
 
 def _maximise(nested: Nested) -> tuple[Values, bool]:
     """Find the variances over the section variance; they are looked for as shares λ / (1 + λ) in [0, 1)."""
-    from scipy.optimize import minimize  # slow to import
+    from scipy.optimize import minimize, minimize_scalar  # slow to import
 
     size = 1 if nested.donors is None else 2
 
     def deviance(shares: Values) -> float:
         return _solve(nested, shares / (1 - shares))[0]
 
-    steps = np.linspace(0.0, 0.98, 25 if size == 1 else 9)
+    steps = np.linspace(0.0, 0.98, 15 if size == 1 else 9)
     grid = np.stack(np.meshgrid(*[steps] * size, indexing="ij"), axis=-1).reshape(-1, size)
-    start = grid[int(np.argmin([deviance(point) for point in grid]))]
-    found = minimize(
-        deviance, start, method="L-BFGS-B", bounds=[(0.0, 0.999999)] * size, options={"ftol": 1e-13, "gtol": 1e-7}
-    )
-    best = found.x if found.fun <= deviance(start) else start
-    # "abnormal" is how the search ends when it starts in the flat bottom: nothing lower can be found
-    flat = abs(float(found.fun) - deviance(start)) < 1e-6
-    return best / (1 - best), bool(found.success or flat)
+    at = int(np.argmin([deviance(point) for point in grid]))
+    start, lowest = grid[at], deviance(grid[at])
+    if size == 1:
+        low, high = (
+            (float(steps[at - 1]) if at else 0.0),
+            (float(steps[at + 1]) if at + 1 < steps.size else LARGEST),
+        )
+        one = minimize_scalar(
+            lambda share: deviance(np.array([share])), bounds=(low, high), method="bounded", options={"xatol": 1e-7}
+        )
+        best, converged = np.array([float(one.x)]), bool(one.success)
+    else:
+        both = minimize(
+            deviance,
+            start,
+            method="L-BFGS-B",
+            bounds=[(0.0, LARGEST)] * size,
+            options={"ftol": 1e-13, "gtol": 1e-7},
+        )
+        # "abnormal" is how the search ends when it starts in the flat bottom: nothing lower can be found
+        best, converged = both.x, bool(both.success or abs(float(both.fun) - lowest) < 1e-6)
+    if deviance(best) > lowest:  # the lowest is the boundary itself, which a search inside it only comes near
+        best = start
+    return best / (1 - best), converged
 
 
 def _words(nested: Nested, sections: pd.DataFrame, lambdas: Values, df: float, converged: bool) -> str:
