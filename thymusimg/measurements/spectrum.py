@@ -22,6 +22,7 @@ WAVELENGTHS_UM = tuple(round(20.0 * 2 ** (i / 4), 3) for i in range(22))
 _BIN_UM = 3.0
 _TAPERS = 2  # a side; with more, the longest waves are taken for shorter ones
 _RAMP_UM = 40.0  # the mask's edge is softened over this depth, for a sharp edge has power at every wavelength
+_MESHES_UM = 55.0
 _COARSE_UM = (73.4, 246.8)  # edges of bands
 _MIN_COEFFICIENTS = 8
 
@@ -46,10 +47,11 @@ class Spectrum(NamedTuple):
     def dominant_wavelength_um(self) -> float:
         """Wavelength at which the variance per octave, f² · power, is largest; NaN without a peak inside the bands.
 
-        A parabola through the highest band and its neighbours (in log f² · power over log wavelength) places it
-        between bands. A spectrum that rises or falls to its last band has no peak.
+        Of the bands from 57 µm on: finer variation is that of the network's own meshes. A parabola through the
+        highest band and its neighbours (in log f² · power over log wavelength) places it between bands. A spectrum
+        that rises or falls to its last band has no peak.
         """
-        known = np.isfinite(self.power_um2) & (self.power_um2 > 0)
+        known = np.isfinite(self.power_um2) & (self.power_um2 > 0) & (self.wavelength_um > _MESHES_UM)
         if np.count_nonzero(known) < 3:
             return math.nan
         x = np.log(self.wavelength_um[known])

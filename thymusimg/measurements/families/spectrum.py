@@ -36,8 +36,9 @@ COLUMNS = (
         declare(
             f"{role}_dominant_wavelength_um",
             "µm",
-            f"Wavelength at which the variance of {role.upper()} per octave is largest (multitaper, circularly "
-            "averaged spectrum inside the parenchyma); undefined without a peak between 20 µm and half the section",
+            f"Wavelength of at least 57 µm at which the variance of {role.upper()} per octave is largest "
+            "(multitaper, circularly averaged spectrum inside the parenchyma); undefined without a peak between 57 "
+            "µm and half the section's diameter, as for a stain that lies in both compartments alike",
             _MICASA,
             BY_PARENCHYMA,
             "log",
@@ -115,7 +116,7 @@ def _spectrum(row: Row, view: SectionView, role: str) -> None:
     why = no_stain(role) if plane is None else NO_PARENCHYMA
     if plane is not None and view.parenchyma_mm2 > 0:
         found = multitaper_spectrum(plane, view.parenchyma, view.pixel_um)
-        no_peak = f"{role.upper()} has no dominant wavelength between 20 µm and half the section's diameter"
+        no_peak = f"{role.upper()} has no dominant wavelength between 57 µm and half the section's diameter"
         row.put(f"{role}_dominant_wavelength_um", found.dominant_wavelength_um, no_peak)
         narrow = "the section is narrower than twice 247 µm, or the stain is empty"
         row.put(f"{role}_coarse_share", found.coarse_share, narrow)

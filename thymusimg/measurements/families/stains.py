@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from thymusimg.measurements.autocorrelation import autocorrelation_length_um
+from thymusimg.measurements.binned import bin_planes
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare, declare_area
 from thymusimg.measurements.manders import colocalise, costes_thresholds
 from thymusimg.measurements.organisation import measure_coexpression
@@ -15,11 +18,15 @@ from thymusimg.measurements.smoothing import smooth_to
 from thymusimg.measurements.view import NO_PARENCHYMA, no_stain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thymusimg.measurements.organisation import Coexpression
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.view import SectionView
-    from thymusimg.section.model import FloatPlane
+    from thymusimg.section.model import FloatPlane, Mask
+    from thymusimg.settings import MeasurementSettings
 
+_BIN_UM = 2.0
 _WHAT_PIXELS_SHOW = (
     "Pixels that hold both show co-expression within cells, the microscope's point spread and bleed-through, not "
     "the mixing of compartments (that is R7)"
@@ -147,19 +154,21 @@ def measure(row: Row, view: SectionView) -> None:
     names = ("double_positive_fraction", "double_positive_area_mm2", "keratin_positive_area_mm2")
     values = (found.double_positive_fraction, found.both_mm2, found.either_mm2)
     row.put_all(dict(zip(names, values, strict=True)), "neither K8 nor K14 is above background in the parenchyma")
-    smooth = (smooth_to(k8, sigma, view.pixel_um), smooth_to(k14, sigma, view.pixel_um))
-    _colocalisation(row, view, smooth, found)
+    smooth = [smooth_to(plane, sigma, view.pixel_um) for plane in (k8, k14)]
+    # on bins of one size, so that neither the pixels nor what is drawn at random depend on the scanner
+    binned = bin_planes(smooth, view.parenchyma, _BIN_UM, view.pixel_um)
+    planes = [plane.astype(np.float32) for plane in binned.planes]
+    _colocalisation(row, view.settings, planes, binned.share >= 0.5, found)
 
 
 def _colocalisation(
-    row: Row, view: SectionView, smooth: tuple[FloatPlane, FloatPlane], found: Coexpression
+    row: Row, settings: MeasurementSettings, planes: Sequence[FloatPlane], inside: Mask, found: Coexpression
 ) -> None:
-    k8, k14 = smooth
-    inside, pixel_um = view.parenchyma, view.pixel_um
+    k8, k14 = planes
     observed = colocalise(k8, k14, inside, found.k8_threshold, found.k14_threshold)
     costes = costes_thresholds(k8, k14, inside)
     at_costes = colocalise(k8, k14, inside, costes.first, costes.second)
-    lengths = [autocorrelation_length_um(plane, inside, pixel_um) for plane in smooth]
+    lengths = [autocorrelation_length_um(plane, inside, _BIN_UM) for plane in planes]
     # NaN if either is: the longer one is not known then
     block_um = max(lengths) if all(math.isfinite(length) for length in lengths) else math.nan
     null = scramble_null(
@@ -168,10 +177,10 @@ def _colocalisation(
         inside,
         found.k8_threshold,
         found.k14_threshold,
-        pixel_um,
+        _BIN_UM,
         block_um=block_um,
-        scrambles=view.settings.coexpression_scrambles,
-        seed=view.settings.stain_seed,
+        scrambles=settings.coexpression_scrambles,
+        seed=settings.stain_seed,
     )
     no_length = "a stain does not vary in the parenchyma, or does not lose its likeness within it"
     row.put("coexpression_block_um", block_um, no_length)
