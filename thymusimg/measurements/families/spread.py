@@ -106,7 +106,8 @@ def measure(row: Row, view: SectionView) -> None:
         counts, areas = tiles.count(places.y[inside], places.x[inside])[kept], tiles.area[kept]
         evenness = measure_evenness(counts, areas)
         no_tile = f"no tile of {tile_um:g} µm holds enough parenchyma"
-        why = NO_CELLS if evenness.tiles else no_tile
+        outside = "every CD45+ cell lies in a tile with too little parenchyma"
+        why = no_tile if not evenness.tiles else outside if inside.any() else NO_CELLS
         row.put(f"cd45_excess_gini{_suffix(tile_um)}", evenness.excess_gini, why)
         row.put(f"cd45_empty_tile_fraction{_suffix(tile_um)}", evenness.empty_tile_fraction, no_tile)
         if tile_um == EVENNESS_TILE_UM:
