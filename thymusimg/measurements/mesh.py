@@ -30,7 +30,7 @@ _VOID_WIDTH_UM = 20.0
 _FREE = 0.25
 _FILLED = 0.5
 _STEPS_UM = 0.25
-_COVERS = np.float32(0.8)
+_COVERS, _LEAST = np.float32(0.8), np.float32(1.5)
 
 
 def mesh_width_px(mask: Mask, widest_px: float) -> FloatPlane:
@@ -100,7 +100,8 @@ def _centres(up, here, down, straight, diagonal, found):  # type: ignore[no-unty
         r, left, right = here[x], max(x - 1, 0), min(x + 1, width - 1)
         beside = max(max(up[x], down[x]), max(here[left], here[right]))
         corners = max(max(up[left], up[right]), max(down[left], down[right]))
-        found[x] = r > 0 and beside < r + straight and corners < r + diagonal
+        # discs of a pixel and its neighbours are not worth painting
+        found[x] = r > _LEAST and beside < r + straight and corners < r + diagonal
 
 
 def width_histogram(width_px: FloatPlane, labels: npt.NDArray[np.uint8], pixel_um: float, codes: int) -> Counts:

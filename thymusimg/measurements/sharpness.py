@@ -20,7 +20,9 @@ WIDTH_10_90 = 2 * math.sqrt(2) * float(special.erfinv(0.8))
 """The 10-90 % width of an error function of standard deviation 1: 2.563."""
 
 _ALONG_UM = 30.0  # profiles are averaged along the junction within this distance: a keratin network is grainy
-_TURN_UM = 10.0  # normals are taken on the junction smoothed by this, so that they do not follow single pixels
+# Profiles stand on the junction smoothed by this along itself: a contour drawn from K14 follows the grain of the
+# very pixels that are profiled, and profiles lined up on their own grain look too steep.
+_TURN_UM = 25.0
 _NEAR_UM = 20.0  # so near the junction the labels may waver
 _LARGEST_UM = 50.0  # wider, and no plateau is left within ±100 µm
 _MIN_R2 = 0.5
@@ -64,9 +66,14 @@ def junction_sharpness(
     by b + h ½ [1 + erf((x − x₀) / (√2 s))]. The width is 2.563 s (10-90 %), with
     s² = s_fit² − s_PSF² − pixel² / 4 (the mean over a pixel blurs by pixel² / 12, reading between pixels by
     pixel² / 6 on average). Fits come first and the median after: the mean profile of a wiggly boundary is too wide.
-    The plateaux b and h are each place's own, so background and gain cancel. The labels only say where to look; x₀
-    is free, so that it does not matter that they were drawn from the same stain. Places whose profile meets another
-    boundary (islets and cortex narrower than ``half_length_um``) are left out.
+    The plateaux b and h are each place's own, so background and gain cancel. The labels only say where to look, x₀
+    is free, and the line is smoothed at 25 µm along itself, so that it hardly follows the grain of the stain it was
+    drawn from. Places whose profile meets another boundary (islets and cortex narrower than ``half_length_um``) are
+    left out.
+
+    On simulated junctions with the grain of a network (log-normal, correlated over 2.4 µm, of 50 and 100 % CV)
+    the median came out 16-20 % too large at s = 5 µm on a boundary that winds by ±10 µm, 5 and 15 % too small at
+    s = 12 µm and up to 18 % too small at s = 25 µm; a contour drawn from another stain gave up to 7 % more.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ def _columns(where: str) -> tuple[Column, ...]:
     return (
         declare(
             f"keratin_positive_share_{where}", "fraction",
-            f"Share of the {where} that is keratin: 1.5 times as bright as the local mean (25 µm) within section-wide "
-            "limits, about half as bright as a strand", "R10", by_area, "logit", "0-1",
+            f"Share of the {where} that is keratin: 1.5 times as bright as the local mean (25 µm) within "
+            "section-wide limits, about half as bright as a strand", "R10", by_area, "logit", "0-1",
         ),
         declare(
             f"mesh_d50_{where}_um", "µm", f"Median {width}", "R10; Hildebrand & Rüegsegger 1997", by_area, "log"
