@@ -22,8 +22,9 @@ CELL_UM = 14.0
 """Spacing of epithelial cells: the scale at which K8 and K14 mix."""
 STRAYS = 0.4
 """Share of the cells that trade places with another one at order 0."""
-PRESENT_IN_POOR = 0.12
-"""Share of the epithelial cells that epithelium-poor tissue keeps."""
+PRESENT_IN_POOR = 0.22
+POOR_STAIN = 0.45
+"""Epithelium-poor tissue keeps this share of its epithelial cells, and they stain this much as strongly."""
 OFF = 0.03
 """The keratin that a cell does not make."""
 
@@ -66,7 +67,8 @@ def draw_epithelium(spec: PhantomSpec, seed: int, scene: Scene) -> Epithelium:
     strays = np.flatnonzero(rng.random(len(centres)) < STRAYS * (1 - spec.order))
     medullary[strays] = medullary[rng.permutation(strays)]
     both = rng.random(len(centres)) < spec.double_positive
-    here = np.where(scene.poor[rows, columns], rng.random(len(centres)) < PRESENT_IN_POOR, True)
+    keeps = POOR_STAIN * (rng.random(len(centres)) < PRESENT_IN_POOR)
+    here = np.where(scene.poor[rows, columns], keeps, 1.0)
     bright = here * rng.gamma(9.0, 1 / 9.0, (2, len(centres)))
     # the medullary net is finer and its bodies plumper: for the same K8 a mm² each strand carries less
     finer = 0.85 * spec.mesh_medulla_um / spec.mesh_cortex_um

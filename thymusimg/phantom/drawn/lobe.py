@@ -69,9 +69,9 @@ def draw_shape(spec: PhantomSpec, rng: np.random.Generator) -> Shape:
         lobules.append(_chain(rng, away, heading + rng.normal(0, 0.6), rng.normal(0, 0.8), 0.5 * size, size, 3))
     waves = []
     for _ in range(9):
-        length, direction = rng.uniform(0.3, 1.3), rng.uniform(0, 2 * np.pi)
+        length, direction = rng.uniform(0.5, 1.6), rng.uniform(0, 2 * np.pi)
         rate = 2 * np.pi / length
-        push = rng.normal(0, 0.45 * spec.outline_roughness * length, 2)
+        push = rng.normal(0, 0.33 * spec.outline_roughness * length, 2)
         waves.append([rate * np.sin(direction), rate * np.cos(direction), rng.uniform(0, 2 * np.pi), *push])
     return Shape(tuple(lobules), np.array(waves))
 
