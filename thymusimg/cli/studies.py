@@ -14,10 +14,12 @@ from thymusimg.channels.open import name_section, open_section
 from thymusimg.cli.console import Console
 from thymusimg.device import resolve_device
 from thymusimg.errors import CallError, OutputError, SectionError
+from thymusimg.measurements.columns import columns
 from thymusimg.report.html import write_report
 from thymusimg.section.model import ROLES, Subject
 from thymusimg.settings import Settings
 from thymusimg.study.design import SectionRow, load_study
+from thymusimg.study.faults import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,12 +194,19 @@ def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> Setti
     ------
     UnreadableError
         If the folder is not one that a run left.
+    CallError
+        If a primary endpoint is no column that can be compared.
     """
     read_sections(folder)
     recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"]
     if reference:
         recorded["study"]["reference"] = reference
     if primary:
+        known = [c.name for c in columns("sections") if c.pool is not None]
+        for name in primary:
+            if name not in known:
+                hint = nearest(name, known) or "; see tables/dictionary.csv for the columns"
+                raise CallError(f"--primary {name}: no column of sections.csv that can be compared{hint}")
         recorded["study"]["primary"] = list(primary)
     settings = Settings.from_mapping(recorded, where="run.json")
     rebuild_tables(folder, settings)

@@ -67,6 +67,7 @@ LOBE_COLUMNS = (
         ("batch", "text", "Staining or imaging batch", "str"),
         ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
         ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
+        ("section_ids", "text", "The sections that were pooled", "str"),
         ("n_sections", "count", "Sections of the lobe that were pooled", "int", "≥ 1"),
     ),
     *(

@@ -64,8 +64,9 @@ def compare_groups(
     """
     given = [*declared("sections"), *ORGANISATION_COLUMNS] if columns is None else list(columns)
     known = {c.name: c for c in given if c.pool is not None or c.table == "animals"}
-    primary = [known[name] for name in settings.primary if name in known]
-    exploratory = [c for c in known.values() if c.name in animals and c.name not in settings.primary]
+    # the Organisation Index is exploratory whatever is declared: it is made of other endpoints
+    primary = [known[name] for name in settings.primary if name in known and known[name].table == "sections"]
+    exploratory = [c for c in known.values() if c.name in animals and c not in primary]
     rows = [
         *(row for column in primary for row in _endpoint(column, "primary", animals, settings)),
         *(row for column in exploratory for row in _endpoint(column, "exploratory", animals, settings)),

@@ -59,7 +59,7 @@ def pool_animals(sections: pd.DataFrame, columns: Iterable[Column] | None = None
     -------
     DataFrame
         One row an animal in order of appearance: ``animal, group, donor, batch, timepoint, negative_control,
-        n_sections`` and the pooled columns in their units, NaN where undefined, with
+        section_ids, n_sections`` and the pooled columns in their units, NaN where undefined, with
         ``COLUMN_reason`` beside each column that is undefined for some animal.
     """
     kept = kept_sections(sections)
@@ -75,8 +75,8 @@ def pool_lobes(sections: pd.DataFrame, columns: Iterable[Column] | None = None) 
     Returns
     -------
     DataFrame
-        One row a lobe: ``animal, lobe, group, donor, batch, timepoint, negative_control, n_sections`` and the
-        pooled columns.
+        One row a lobe: ``animal, lobe, group, donor, batch, timepoint, negative_control, section_ids,
+        n_sections`` and the pooled columns.
     """
     kept = kept_sections(sections)
     kept = kept[kept["lobe"] != ""]
@@ -98,6 +98,7 @@ def _pooled(
     for name in text:
         table[name] = [_distinct(part[name]) for part in parts]
     table["negative_control"] = [bool(part["negative_control"].all()) for part in parts]
+    table["section_ids"] = [JOINED.join(part["section_id"]) for part in parts]
     table["n_sections"] = [len(part) for part in parts]
     for column in declared("sections") if columns is None else columns:
         if column.pool is None or column.name not in kept:

@@ -49,7 +49,7 @@ table = "{TABLE_NAME}"
 # At most three columns, declared before looking; everything else is exploratory.
 # primary = ["cd45_area_fraction", "segregation_index_50um", "cortical_coverage"]
 
-# The Organisation Index needs wild-type and untreated mice of another study: the animals.csv of its run, two groups.
+# The Organisation Index needs wild-type and untreated mice of another study: the animals.csv of its run.
 # organisation_reference = "EARLIER_RUN/tables/animals.csv"
 # wild_type = "GROUP"
 # untreated = "GROUP"
