@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -82,17 +82,32 @@ def _edges(span: slice, side_px: float) -> Edges:
 
 
 def _tile_sums(plane: Mask | FloatPlane, y_edges: Edges, x_edges: Edges) -> npt.NDArray[np.float64]:
+    values = np.ascontiguousarray(plane)
+    values = values.view(np.uint8) if values.dtype == np.bool_ else values
+    return np.asarray(_sum_tiles(values, y_edges, x_edges))
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_tiles(plane, y_edges, x_edges):  # type: ignore[no-untyped-def]  # compiled
     height, width = plane.shape
-    sums = np.zeros((len(y_edges) - 1, len(x_edges) - 1))
-    columns = np.arange(width + 1)
-    for i, (top, bottom) in enumerate(pairwise(y_edges)):
-        first, last = max(0, math.floor(top)), min(height, math.ceil(bottom))
+    rows, cols = len(y_edges) - 1, len(x_edges) - 1
+    sums = np.zeros((rows, cols), np.float64)
+    line = np.empty(width, np.float64)
+    for i in range(rows):
+        first, last = max(0, int(np.floor(y_edges[i]))), min(height, int(np.ceil(y_edges[i + 1])))
         if first >= last:
             continue
-        rows = np.arange(first, last)
-        overlap = np.minimum(rows + 1, bottom) - np.maximum(rows, top)
-        line = (overlap[:, None] * plane[first:last]).sum(axis=0)
-        sums[i] = np.diff(np.interp(x_edges, columns, np.concatenate([[0.0], np.cumsum(line)])))
+        line[:] = 0.0
+        for y in range(first, last):
+            overlap = min(y + 1.0, y_edges[i + 1]) - max(float(y), y_edges[i])
+            for x in range(width):
+                line[x] += overlap * plane[y, x]
+        for j in range(cols):
+            left, right = max(0, int(np.floor(x_edges[j]))), min(width, int(np.ceil(x_edges[j + 1])))
+            total = 0.0
+            for x in range(left, right):
+                total += (min(x + 1.0, x_edges[j + 1]) - max(float(x), x_edges[j])) * line[x]
+            sums[i, j] = total
     return sums
 
 
