@@ -61,8 +61,8 @@ def measure_anisotropy(
 
     Any texture of finite grain is a little coherent by chance. The floor is the same number for isotropic Gaussian
     noise with the circularly averaged spectrum of this texture, simulated (``seed``) in a compartment of the same
-    shape; it is taken off. Where chance alone is larger the result is a little below 0; a net of strands without any common direction
-    keeps about 0.05, for a strand is straighter than noise.
+    shape; it is taken off. Where chance alone is larger the result is a little below 0; a net of strands without
+    any common direction keeps about 0.05, for a strand is straighter than noise.
 
     With φ the direction of the gradient of ``depth_um``, radial = −Σ[(J_xx − J_yy) cos 2φ + 2 J_xy sin 2φ] /
     Σ(λ₁ + λ₂): it needs no floor, for in an isotropic texture its mean is 0. Strands are told apart only where they

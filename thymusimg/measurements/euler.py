@@ -172,8 +172,9 @@ def dilation_euler_curve(mask: Mask, pixel_um: float, *, radii_um: npt.ArrayLike
 
     At radius r the set is every pixel whose centre lies within r of the mask's edge (half a pixel from the centre
     of its nearest pixel). Pieces merge when the gap between them is 2r, and holes fill when their inscribed radius
-    is r: the curve says at which distances the pieces lie. χ is pieces (8-connected) less holes. Where two long edges meet, they touch in several
-    places at once and the holes between those fill within the next few µm: a dip at a single radius is that.
+    is r: the curve says at which distances the pieces lie. χ is pieces (8-connected) less holes. Where two long
+    edges meet, they touch in several places at once and the holes between those fill within the next few µm: a dip
+    at a single radius is that.
 
     Parameters
     ----------
