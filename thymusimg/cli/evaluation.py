@@ -61,7 +61,7 @@ def validate(
     ] = Path("thymusimg-validation"),
     full: Annotated[
         bool,
-        typer.Option("--full", help="The whole protocol: about 45 minutes on two cores. Without: a few minutes."),
+        typer.Option("--full", help="The whole protocol: 30-45 minutes on two free cores. Without: a few."),
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: as many as suit.")] = 0,
     cache: Annotated[

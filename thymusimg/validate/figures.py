@@ -54,12 +54,12 @@ def draw_sweeps(table: pd.DataFrame, path: Path) -> bool:
     rows = [(g, s, words) for g in generators for s, words in scores]
     figure = Figure(figsize=(2.6 * len(SWEEPS), 2.1 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(SWEEPS), squeeze=False, sharey=True)
-    for axes_row, (generator, score, words) in zip(grid, rows, strict=True):
+    for number, (axes_row, (generator, score, words)) in enumerate(zip(grid, rows, strict=True)):
         for axes, (name, (_, _, levels)) in zip(axes_row, SWEEPS.items(), strict=True):
             found = part_of(table, f"sweep {name}")
             _lines(axes, found[found["generator"] == generator], score, [f"{v:g}" for v in levels])
             axes.set_ylim(-0.03, 1.03)
-            axes.set_title(name, fontsize=8)
+            axes.set_title(name.replace(": ", "\n") if number == 0 else "", fontsize=8)
         axes_row[0].set_ylabel(f"{generator}\n{words}", fontsize=8)
     _legend(figure, grid[0, 0])
     save(figure, path)
