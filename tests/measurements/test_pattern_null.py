@@ -76,6 +76,13 @@ def test_every_part_keeps_its_points() -> None:
     assert redraw(HALVES, codes[:0])(np.random.default_rng(0)).shape == (0, 2)
 
 
+def test_points_of_the_same_seed_are_not_among_the_simulations() -> None:
+    drawn = simulate(lambda rng: float(rng.random()), 20, 5)
+    assert len(set(drawn)) == 20
+    for plain in (5, [5, 0], [5, 3]):
+        assert np.random.default_rng(plain).random() not in drawn
+
+
 def test_threads_change_no_bit() -> None:
     points = random_points(300)
     one, four = (measure_pattern(points, SQUARE, FEW, threads=t) for t in (1, 4))
