@@ -86,7 +86,7 @@ def draw_agreement(maps: Maps, title: str, path: Path, *, names: tuple[str, str]
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
     figure.suptitle(
-        f"{title}: agreement pale, cortex-medulla border of the {names[1]} solid, of the {names[0]} dotted",
+        f"{title}. Agreement is pale; cortex-medulla border: {names[1]} solid, {names[0]} dotted",
         fontsize=9,
     )
     try:

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
     from thymusimg.validate.case import Case
 
-PICTURES = 6
-"""At most so many pictures of sections that fall short."""
-
 
 def nobody(done: int, total: int, name: str, seconds_to_go: float) -> None:
     """Tell nobody."""
@@ -120,17 +117,18 @@ def _draw(table: pd.DataFrame, cases: Sequence[Case], found: Sequence[Verdict], 
 
 
 def _draw_short(table: pd.DataFrame, cases: Sequence[Case], found: Sequence[Verdict], out: Path) -> dict[str, str]:
-    """Draw the worst section of what falls short, one a table row."""
+    """Draw the worst section of what falls short: one a kind, generator and optics."""
     images: dict[str, str] = {}
-    seen: set[Case] = set()
+    shown: set[tuple[str, ...]] = set()
     for verdict in found:
-        if verdict.met is not False or not verdict.part or len(seen) >= PICTURES:
+        kind = (verdict.part, verdict.generator, dict(verdict.where).get("optics", ""))
+        if verdict.met is not False or not verdict.part or kind in shown:
             continue
         case = _worst(table, cases, verdict)
-        if case is None or case in seen:
+        if case is None:
             continue
-        seen.add(case)
-        place = f"images/validation_short_{len(seen)}.png"
+        shown.add(kind)
+        place = f"images/validation_short_{len(shown)}.png"
         draw = draw_worst_cells if verdict.part == "cells" else draw_worst_compartments
         draw(case, out / place)
         images[place] = (

@@ -64,11 +64,11 @@ def verdicts(table: pd.DataFrame, answers: Sequence[Answer]) -> list[Verdict]:
 
 def _compartment_verdicts(table: pd.DataFrame) -> Iterator[Verdict]:
     own = table[table["method"] == OURS] if len(table) else table
-    for (generator, size, optics), part in own.groupby(["generator", "label", "optics"], sort=False):
+    for (generator, optics, preset), part in own.groupby(["generator", "optics", "preset"], sort=False):
         for score, aim in (aims.NOMINAL if optics == "nominal" else aims.HARD).items():
-            where = (("generator", str(generator)), ("label", str(size)), ("optics", str(optics)))
+            where = (("generator", str(generator)), ("preset", str(preset)), ("optics", str(optics)))
             value = mean_of(part, score)
-            words = f"{_WORDS[score]}, {optics} optics, {size} lobes"
+            words = f"{_WORDS[score]}, {preset}, {optics} optics"
             yield Verdict(words, str(generator), value, str(aim), aim.met(value), "compartments", where, score)
 
 
