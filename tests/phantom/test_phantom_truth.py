@@ -14,6 +14,7 @@ from thymusimg.phantom import PhantomSpec, make_phantom, write_ome_tiff
 from thymusimg.phantom.recipe import Recipe, shared_latent
 from thymusimg.phantom.values import measure_truth
 from thymusimg.phantom.whole_slide import write_section
+from thymusimg.section.coarse import block_mean
 from thymusimg.section.model import Grid
 from thymusimg.section.store import Bundle
 
@@ -112,3 +113,23 @@ def test_the_intraclass_correlation_is_the_chosen_one(icc: float) -> None:
     within = drawn.var(1, ddof=1).mean()
     assert (between - within) / (between + 3 * within) == pytest.approx(icc, abs=0.06)
     assert drawn.var() == pytest.approx(1, abs=0.12)
+
+
+def test_empty_slide_around_the_tissue_changes_no_true_value() -> None:
+    truth = make_phantom(SPEC, 3, pixel_size_um=1.0).truth
+    pad = 45  # coarse pixels
+    grid = truth.grid
+    wide = Grid(
+        tuple(n * grid.factor + 2 * pad * grid.factor for n in grid.shape), grid.slide_pixel_um, grid.factor
+    )
+    clean = {
+        r: np.pad(block_mean(p, grid.factor), pad) for r, p in zip(("cd45", "k14", "k8"), truth.clean, strict=True)
+    }
+    covered = np.pad(block_mean((truth.instances > 0).astype(np.uint8), grid.factor).astype(np.float16), pad)
+    moved = truth.human.assign(**{c: truth.human[c] + pad * grid.pixel_um for c in ("y_um", "x_um")})
+    values = measure_truth(wide, np.pad(truth.labels, pad), np.pad(truth.tissue, pad), moved, covered, clean, SPEC)
+    same = dict(truth.values)
+    # the contour's points begin elsewhere; distances to it move by parts of a pixel
+    distance = "cd45_median_distance_to_cmj_um"
+    assert values.pop(distance) == pytest.approx(same.pop(distance), abs=0.3)
+    pd.testing.assert_series_equal(pd.Series(values), pd.Series(same), rtol=1e-6)

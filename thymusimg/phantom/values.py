@@ -35,14 +35,14 @@ from thymusimg.compartments.model import Compartments
 from thymusimg.measurements.families import areas, cells, cortex, islets, junction, segregation, spread, stains
 from thymusimg.measurements.row import Row
 from thymusimg.measurements.view import SectionView
-from thymusimg.section.model import Section, Subject
+from thymusimg.section.model import Grid, Section, Subject
 from thymusimg.settings import CompartmentSettings, MeasurementSettings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from thymusimg.phantom.spec import PhantomSpec
-    from thymusimg.section.model import FloatPlane, Grid, Image, LabelPlane, Mask
+    from thymusimg.section.model import FloatPlane, Image, LabelPlane, Mask
 
 FAMILIES = (areas, islets, junction, stains, segregation, cortex, cells, spread)
 """What has a true value: families that need labels, clean stains and cells only."""
@@ -92,9 +92,18 @@ def measure_truth(
         A number for every column; areas count coarse pixels, densities the cells whose centre lies in the
         compartment.
     """
-    compartments = true_compartments(grid, labels, tissue)
-    found = true_cells(human, covered, compartments)
-    keratins = {role: plane for role, plane in clean.items() if role in ("k14", "k8")}
+    # empty slide around the tissue costs memory and changes nothing
+    rows, columns = _tissue_box(tissue, grid)
+    box = (rows, columns)
+    corner_um = np.array([rows.start, columns.start]) * grid.pixel_um
+    shape = tuple(
+        min(b.stop * grid.factor, n) - b.start * grid.factor for b, n in zip(box, grid.slide_shape, strict=True)
+    )
+    grid = Grid((shape[0], shape[1]), grid.slide_pixel_um, grid.factor)
+    human = human.assign(y_um=human["y_um"] - corner_um[0], x_um=human["x_um"] - corner_um[1])
+    compartments = true_compartments(grid, labels[box], tissue[box])
+    found = true_cells(human, covered[box], compartments)
+    keratins = {role: clean[role][box] for role in ("k14", "k8") if role in clean}
     # the families above never look at the slide itself
     slide = Section(Subject("truth"), cast("Image", None), {}, {}, grid.slide_pixel_um)
     view = SectionView(slide, compartments, keratins, MeasurementSettings(), found)
@@ -107,6 +116,19 @@ def measure_truth(
     values["order"] = spec.order
     values["double_positive_cells"] = spec.double_positive
     return values
+
+
+def _tissue_box(tissue: Mask, grid: Grid) -> tuple[slice, slice]:
+    """Return the rows and columns of the tissue and of 60 µm around it."""
+    margin = math.ceil(60 / grid.pixel_um)
+    rows, columns = (np.flatnonzero(tissue.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, tissue.shape[0]), slice(0, tissue.shape[1])
+    ends = (
+        (side[0] - margin, side[-1] + 1 + margin, n) for side, n in zip((rows, columns), tissue.shape, strict=True)
+    )
+    one, other = (slice(max(0, int(low)), min(n, int(high))) for low, high, n in ends)
+    return one, other
 
 
 def _has_truth(name: str) -> bool:
