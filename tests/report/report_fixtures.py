@@ -169,6 +169,8 @@ def _section_row(
         "covered_capsule_length_mm": 5.0 * covered,
         "islet_count": int(rng.integers(2, 12)),
         "cd45_count": count,
+        "cd45_count_cortex": count // 2,
+        "cd45_count_medulla": count - count // 2,
         "cd45_density_per_mm2": count / parenchyma,
         "cd45_area_mm2": count * 3.2e-5,
         "cd45_area_fraction": max(count * 3.2e-5 / parenchyma, 1e-5),
@@ -178,6 +180,8 @@ def _section_row(
     }
     if group == "untreated":
         row |= {
+            "cd45_count_cortex": 0,
+            "cortex_area_mm2": 0.0,
             "cd45_log_ratio_cortex_medulla": np.nan,
             "cd45_log_ratio_cortex_medulla_reason": "no cortex was found",
         }

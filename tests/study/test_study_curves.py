@@ -121,3 +121,15 @@ def test_no_curve_at_all() -> None:
     pooled = pool_curves(empty)
     assert len(pooled) == 0
     assert len(group_curves(pooled)) == 0
+
+
+def test_an_animal_with_next_to_nothing_at_a_place_does_not_speak_for_its_group() -> None:
+    table = curves({"s1": ("m1", "a"), "s2": ("m2", "a"), "s3": ("m3", "a")})
+    last = table["x"] == table["x"].max()
+    odd = last & (table["animal"] == "m3")
+    table.loc[odd, ["value", "weight"]] = 1e6, 1e-4
+    group = group_curves(pool_curves(table))
+    at_end = group[group["x"] == table["x"].max()].iloc[0]
+    assert at_end["n_animals"] == 2
+    assert at_end["mean"] == pytest.approx(table.loc[last & ~odd, "value"].mean())
+    assert (group.loc[group["x"] < table["x"].max(), "n_animals"] == 3).all()

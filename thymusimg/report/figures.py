@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
-import warnings
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from thymusimg.report.finished_run import FinishedRun, numbers
+from thymusimg.report.svg import INK, PAPER, describe_svg, figure_style, to_svg
 from thymusimg.report.words import REORGANISATION, REPOPULATION, counted, label, number, unit_of
 
 if TYPE_CHECKING:
@@ -32,9 +29,6 @@ GROUP_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 _Dots = tuple[list[str], npt.NDArray[np.float64]]
 """Names and values, lowest first."""
-_INK = "#010203"
-_PAPER = "#010204"
-"""Stand-ins that become ``currentColor`` and the page's background: the figures follow light and dark."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +88,7 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
     meaning = run.meanings.get(column)
     unit = unit_of(meaning.unit) if meaning else ""
     confidence = float(run.setting("study", "confidence", 0.95))
-    style: dict[str, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": f"thymusimg:{column}",
-        "text.parse_math": False,
-        "font.size": 9.5,
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
-    }
+    style = figure_style(column)
     with mpl.rc_context(style):  # type: ignore[arg-type]  # matplotlib lists every key as a literal
         figure = Figure(figsize=(max(3.1, 1.0 + 0.75 * len(run.groups)), 2.6))
         axes = figure.subplots()
@@ -112,11 +100,11 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
             _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips)
             words.append(_in_words(group, mine[1], estimate, confidence))
         _dress(figure, axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups])
-        svg = _to_svg(figure, tips)
+        svg = to_svg(figure, tips)
     undefined = int(numbers(animals, column).isna().sum())
     note = f"{counted(undefined, 'animal')} without a value" if undefined else ""
     alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. " + " ".join(words)
-    return GroupFigure(column, label(column), unit, alt, _described(svg, alt), note)
+    return GroupFigure(column, label(column), unit, alt, describe_svg(svg, alt), note)
 
 
 def estimate_mean(values: npt.NDArray[np.float64], scale: str, confidence: float = 0.95) -> Estimate:
@@ -171,16 +159,16 @@ def _draw_group(
             x = place - 0.13 + offset
             dot = axes.scatter(x, value, s=size, c=colour, alpha=alpha, marker=mark, linewidths=0)
             if word == "animal":
-                dot.set_edgecolor(_PAPER)
+                dot.set_edgecolor(PAPER)
                 dot.set_linewidth(0.7)
             dot.set_zorder(3 if word == "animal" else 2)
             dot.set_gid(f"tip{len(tips)}")
             tips.append(f"{word} {name}: {number(float(value))}")
     if math.isfinite(estimate.mean):
         x = place + 0.33
-        axes.plot([x - 0.09, x + 0.09], [estimate.mean] * 2, color=_INK, linewidth=2, solid_capstyle="butt")
+        axes.plot([x - 0.09, x + 0.09], [estimate.mean] * 2, color=INK, linewidth=2, solid_capstyle="butt")
         if math.isfinite(estimate.low):
-            axes.plot([x, x], [estimate.low, estimate.high], color=_INK, linewidth=1.2, solid_capstyle="butt")
+            axes.plot([x, x], [estimate.low, estimate.high], color=INK, linewidth=1.2, solid_capstyle="butt")
 
 
 def _dress(figure: Figure, axes: Axes, groups: Sequence[str], counts: Sequence[int]) -> None:
@@ -219,24 +207,3 @@ def _in_words(group: str, values: npt.NDArray[np.float64], estimate: Estimate, c
     if math.isfinite(estimate.low):
         words += f", {confidence:.0%} interval {number(estimate.low)} to {number(estimate.high)}"
     return f"{words}, values {number(float(values[0]))} to {number(float(values[-1]))}."
-
-
-def _to_svg(figure: Figure, tips: Sequence[str]) -> str:
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # The page's fonts draw the text, so it does not matter which glyphs matplotlib's own font lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="tip(\d+)">', lambda m: f"<g><title>{escape(tips[int(m[1])])}</title>", svg)
-    svg = re.sub(r'(<g) id="[a-z]+(?:\.[a-z]+)?_\d+"', r"\1", svg)
-    svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
-    return svg.replace(_INK, "currentColor").replace(_PAPER, "var(--paper)")
-
-
-def _described(svg: str, alt: str) -> str:
-    head, _, body = svg.partition(">")
-    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{escape(alt)}">{body}'

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES = ("sections", "compartments", "animals", "comparisons", "quality", "failures", "dictionary")
+OPTIONAL = ("group_curves", "sensitivity")
+"""Tables that a run may lawfully not have."""
 PICTURES = ("composite", "compartments", "cells")
 
 
@@ -63,9 +65,9 @@ class FinishedRun:
                 f"{path}: no tables/sections.csv found; expected the folder that 'thymusimg run' or "
                 "'thymusimg section' wrote with --out"
             )
-        files = {name: path / "tables" / f"{name}.csv" for name in TABLES}
+        files = {name: path / "tables" / f"{name}.csv" for name in (*TABLES, *OPTIONAL)}
         tables = {name: _read_table(file) for name, file in files.items()}
-        missing = [f"tables/{name}.csv" for name, file in files.items() if not file.is_file()]
+        missing = [f"tables/{name}.csv" for name, file in files.items() if name in TABLES and not file.is_file()]
         if not (path / "run.json").is_file():
             missing.append("run.json")
         return cls(path, _read_record(path / "run.json"), tables, tuple(missing), _meanings(tables["dictionary"]))

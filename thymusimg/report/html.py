@@ -11,10 +11,12 @@ from thymusimg.errors import OutputError
 from thymusimg.report.answer import exploratory_lead, questions, read_contrasts, why_no_answer
 from thymusimg.report.cards import build_cards, shown_number
 from thymusimg.report.caveats import CAVEATS
+from thymusimg.report.curves import draw_curve_figures
 from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
 from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.methods import design_sentences, write_methods
 from thymusimg.report.record import NOT_RECORDED, provenance, settings_table
+from thymusimg.report.robustness import HOW, read_checks, sensitivity_lines
 from thymusimg.report.words import bare_p, counted, label, unit_of
 
 if TYPE_CHECKING:
@@ -83,8 +85,13 @@ def render(run: FinishedRun) -> str:
         lead=exploratory_lead(contrasts) if not run.primary else [],
         contrasts=contrasts,
         notes=list(dict.fromkeys(note for c in contrasts for note in c.notes)),
+        primary_notes=len(dict.fromkeys(note for c in contrasts if c.primary for note in c.notes)),
         # matplotlib escapes the texts of its figures, figures.py the titles that it adds.
         figures=[(figure, Markup(figure.svg)) for figure in figures],  # noqa: S704
+        curves=[(figure, Markup(figure.svg)) for figure in draw_curve_figures(run)] if run.grouped else [],  # noqa: S704
+        checks=read_checks(run) if run.grouped else [],
+        sensitivity=sensitivity_lines(run) if run.grouped else [],
+        how_to_vary=HOW,
         animals=_animals(run) if run.grouped else ([], [], []),
         cards=cards,
         colours={group: GROUP_COLOURS[i % len(GROUP_COLOURS)] for i, group in enumerate(run.groups)},

@@ -10,6 +10,9 @@ from thymusimg.study.summarise import JOINED, SUBJECT_TEXT
 
 ANIMAL_KEY = ["animal", "group", "curve", "compartment", "x"]
 GROUP_KEY = ["group", "curve", "compartment", "x"]
+LEAST_WEIGHT = 0.05
+"""An animal takes no part in its group's curve where it has less than this share of its own greatest weight: what a
+few µm² at the rim of a section hold is no density of an animal."""
 SAME_X = 9
 """Digits to which two sections' x must agree to be one place."""
 
@@ -62,7 +65,8 @@ def group_curves(animal_curves: pd.DataFrame, confidence: float = 0.95) -> pd.Da
     .. math:: \bar v \pm t_{n-1} s / \sqrt{n}
 
     at every x by itself: the interval covers the curve at one place, not the whole curve at once. ``sd`` is the
-    dispersion between animals.
+    dispersion between animals. An animal counts where its weight is at least a twentieth of its greatest along the
+    curve.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ def group_curves(animal_curves: pd.DataFrame, confidence: float = 0.95) -> pd.Da
     DataFrame
         ``group, curve, compartment, x, mean, low, high, sd, n_animals, reason``.
     """
-    used = animal_curves.assign(_n=np.isfinite(animal_curves["value"].to_numpy(dtype=np.float64)))
+    used = _weighty(animal_curves)
     grouped = used.groupby(GROUP_KEY, sort=False, dropna=False)
     table = grouped["value"].agg(["mean", "std"]).rename(columns={"std": "sd"})
     table["n_animals"] = grouped["_n"].sum().astype("int64")
@@ -88,6 +92,16 @@ def group_curves(animal_curves: pd.DataFrame, confidence: float = 0.95) -> pd.Da
     table["reason"] = _reasons(used, table["n_animals"], GROUP_KEY, "no animal has a value here")
     table.loc[table["n_animals"] == 1, "reason"] = "one animal: no interval"
     return _sorted(table.reset_index(), [])[[*GROUP_KEY, "mean", "low", "high", "sd", "n_animals", "reason"]]
+
+
+def _weighty(animal_curves: pd.DataFrame) -> pd.DataFrame:
+    """Blank an animal's values where it has next to nothing to take them from; ``_n`` marks those that remain."""
+    weight = animal_curves["weight"].astype(np.float64).fillna(0.0)
+    greatest = weight.groupby([animal_curves[name] for name in ("animal", "curve", "compartment")]).transform("max")
+    light = (weight < LEAST_WEIGHT * greatest) & np.isfinite(animal_curves["value"].astype(np.float64))
+    used = animal_curves.assign(value=animal_curves["value"].astype(np.float64).mask(light))
+    used["reason"] = used["reason"].mask(light, "too little of the animal lies here to count in its group")
+    return used.assign(_n=np.isfinite(used["value"]))
 
 
 def _typed(curves: pd.DataFrame) -> pd.DataFrame:
