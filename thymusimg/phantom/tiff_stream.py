@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TILE_PX = 512
 _IN_MEMORY = 1 << 25
 """Larger slides keep their compressed tiles in a temporary file beside the slide until all are there."""
-_CLASSIC_BYTES = 3 << 30
+_CLASSIC_BYTES = 2 << 30
 """Slides with more pixel data are BigTIFFs."""
 
 
