@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thymusimg.study.stereology import Sampling, cavalieri_error, cavalieri_volume_mm3, organ_cells, organ_totals
+from thymusimg.measurements.columns import check_columns
+from thymusimg.settings import StudySettings
+from thymusimg.study.stereology import (
+    Sampling,
+    cavalieri_error,
+    cavalieri_volume_mm3,
+    organ_cells,
+    organ_totals,
+    with_organ_totals,
+)
 
 DECLARED = Sampling(200.0, 10.0, 6.0, systematic=True)
 
@@ -87,3 +96,44 @@ def test_the_volume_stands_without_the_cells() -> None:
     row = organ_totals(sections(), Sampling(200.0, systematic=True)).iloc[0]
     assert row["tissue_volume_mm3"] == pytest.approx(1.8)
     assert "thickness" in row["reason"]
+
+
+def organ_sections(animal: str, count: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "section_id": [f"{animal}{i}" for i in range(count)],
+            "animal": animal,
+            "group": "g",
+            "level": [str(i + 1) for i in range(count)],
+            "tissue_area_mm2": 1.0,
+            "cd45_count": 40,
+        }
+    )
+
+
+def test_an_organ_stands_in_its_animal_when_the_study_declares_the_sampling() -> None:
+    sections = pd.concat([organ_sections("m1", 4), organ_sections("m2", 2)], ignore_index=True)
+    animals = pd.DataFrame({"animal": ["m1", "m2"]})
+    study = StudySettings(
+        systematic_sections=True, section_spacing_um=200, section_thickness_um=10, cell_height_um=6
+    )
+    found = with_organ_totals(animals, sections, study)
+    check_columns("animals", found)
+    assert found["tissue_volume_mm3"].iloc[0] == pytest.approx(0.8)
+    assert found["cd45_cells_per_organ"].iloc[0] == pytest.approx(160 * 200 / 16)
+    assert found["tissue_volume_mm3_reason"].iloc[0] == ""
+    assert math.isnan(found["tissue_volume_mm3"].iloc[1])
+    assert "at least 3" in found["tissue_volume_mm3_reason"].iloc[1]
+
+
+def test_an_organ_is_undefined_when_nothing_is_declared() -> None:
+    found = with_organ_totals(pd.DataFrame({"animal": ["m1"]}), organ_sections("m1", 4), StudySettings())
+    assert found["cd45_cells_per_organ"].isna().all()
+    assert "not declared" in found["cd45_cells_per_organ_reason"].iloc[0]
+
+
+def test_an_excluded_section_leaves_a_gap_that_is_refused() -> None:
+    sections = organ_sections("m1", 5).assign(exclude=[False, True, False, False, False])
+    study = StudySettings(systematic_sections=True, section_spacing_um=200)
+    found = with_organ_totals(pd.DataFrame({"animal": ["m1"]}), sections, study)
+    assert "equally spaced" in found["tissue_volume_mm3_reason"].iloc[0]

@@ -14,6 +14,7 @@ from thymusimg.study.curves import excluded_sections, group_curves, pool_curves
 from thymusimg.study.next_study import power_table
 from thymusimg.study.organisation_index import with_organisation_index
 from thymusimg.study.overview import left_out
+from thymusimg.study.stereology import with_organ_totals
 from thymusimg.study.summarise import pool_animals, pool_lobes
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def write_study_tables(
 ) -> None:
     """Pool sections and curves to animals (and lobes), compare the groups, and write these tables."""
     animals = with_organisation_index(pool_animals(sections), study.organisation)
-    _write(folder, "animals", animals)
+    _write(folder, "animals", with_organ_totals(animals, sections, study))
     _write(folder, "lobes", pool_lobes(sections))
     _write(folder, "comparisons", compare_groups(animals, study, sections=sections))
     _write(folder, "power", power_table(animals, study))

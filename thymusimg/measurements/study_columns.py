@@ -33,6 +33,34 @@ ORGANISATION_COLUMNS = declare_columns(
     ("organisation_z_burden", "SD", "-(cyst_share + indeterminate_share - W) / S, with W and S as above"),
 )
 
+ORGAN_COLUMNS = declare_columns(
+    "animals",
+    "P12",
+    (
+        "tissue_volume_mm3",
+        "mm³",
+        "Volume of the organ's analysable tissue: spacing × sum of areas (Cavalieri); only where the study "
+        "declares systematic sections through the whole organ",
+        "float",
+        "≥ 0",
+    ),
+    (
+        "tissue_volume_ce",
+        "fraction",
+        "Coefficient of error of tissue_volume_mm3 from the sections' spacing (Gundersen & Jensen 1987)",
+        "float",
+        "≥ 0",
+    ),
+    (
+        "cd45_cells_per_organ",
+        "cells",
+        "Human CD45+ cells of the organ: profiles × spacing / (thickness + cell height) (Abercrombie 1946); too "
+        "low where caps of cut cells are not seen or cells lie over each other",
+        "float",
+        "≥ 0",
+    ),
+)
+
 ANIMAL_COLUMNS = (
     *declare_columns(
         "animals",
@@ -54,6 +82,7 @@ ANIMAL_COLUMNS = (
         if c.pool is not None
     ),
     *ORGANISATION_COLUMNS,
+    *ORGAN_COLUMNS,
 )
 
 LOBE_COLUMNS = (

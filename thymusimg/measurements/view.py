@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.model import Compartment
+from thymusimg.measurements.organisation import Coexpression, measure_coexpression
 from thymusimg.measurements.placing import CellPlaces, cell_places
 from thymusimg.settings.compute import ComputeSettings
 
@@ -93,9 +94,26 @@ class SectionView:
         return self._mm2(self.parenchyma)
 
     @cached_property
+    def whole_mm2(self) -> float:
+        """Area of tissue and cyst lumen together: what the shares of the compartments are of."""
+        return self._mm2(self.compartments.analysable) + self.compartments.area_mm2(Compartment.CYST)
+
+    @cached_property
     def places(self) -> CellPlaces | None:
         """Where the cells lie; None without cells."""
         return None if self.cells is None else cell_places(self.cells, self.compartments)
+
+    @cached_property
+    def coexpression(self) -> Coexpression:
+        """Where K8 and K14 are positive, at the scale of co-expression; both stains must be there."""
+        return measure_coexpression(
+            self.planes["k8"],
+            self.planes["k14"],
+            self.parenchyma,
+            self.compartments.tissue,
+            self.pixel_um,
+            sigma_um=self.settings.coexpression_sigma_um,
+        )
 
     def _mm2(self, mask: Mask) -> float:
         return float(np.count_nonzero(mask) * self.compartments.grid.pixel_area_mm2)

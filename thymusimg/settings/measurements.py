@@ -100,7 +100,7 @@ class MeasurementSettings(Frozen):
     """Seed of these draws (P6, P7)."""
 
     pattern_null: str = Field("compartments", pattern=r"^(compartments|uniform)$")
-    """How cells are drawn anew: as many within every compartment, or all of them anywhere in the parenchyma (P6)."""
+    """How cells are drawn anew: as many within every compartment, or all of them anywhere (P6)."""
 
     pattern_reach_um: float = Field(100.0, ge=15, le=1000)
     """Largest distance between two cells that is looked at, in µm (P6). The work grows with its square."""

@@ -75,6 +75,18 @@ class StudySettings(Frozen):
     organisation: OrganisationReference | None = None
     """The external reference of R15 as numbers; read from ``organisation_reference`` where that is given."""
 
+    systematic_sections: bool = False
+    """The sections run through the whole organ in equal steps from a random start, numbered by ``level`` (P12)."""
+
+    section_spacing_um: float | None = Field(None, gt=0, le=1e5)
+    """From one measured section to the next, in µm (P12)."""
+
+    section_thickness_um: float | None = Field(None, gt=0, le=500)
+    """Thickness of a section after cutting, in µm (P12)."""
+
+    cell_height_um: float | None = Field(None, gt=0, le=100)
+    """Mean height of the counted cells across the section, in µm (P12)."""
+
     @model_validator(mode="after")
     def _one_reference(self) -> Self:
         named = [bool(self.organisation_reference), bool(self.wild_type), bool(self.untreated)]

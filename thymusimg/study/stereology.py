@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from thymusimg.study.summarise import kept_sections
+
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from thymusimg.settings import StudySettings
 
 MIN_SECTIONS = 3
 """The variance of systematic sections is estimated from sections one and two steps apart."""
 SMOOTHNESS = {0: 12, 1: 240}
-ORGAN_NAMES = ("animal", "n_sections", "tissue_volume_mm3", "tissue_volume_ce", "cd45_cells_per_organ", "reason")
+TOTALS = ("tissue_volume_mm3", "tissue_volume_ce", "cd45_cells_per_organ")
+ORGAN_NAMES = ("animal", "n_sections", *TOTALS, "reason")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,13 @@ class Sampling:
     thickness_um: float | None = None
     cell_height_um: float | None = None
     systematic: bool = False
+
+    @classmethod
+    def declared(cls, study: StudySettings) -> Sampling:
+        """Return what a study's settings declare."""
+        return cls(
+            study.section_spacing_um, study.section_thickness_um, study.cell_height_um, study.systematic_sections
+        )
 
 
 def cavalieri_volume_mm3(areas_mm2: npt.ArrayLike, spacing_um: float) -> float:
@@ -122,9 +134,31 @@ def organ_totals(sections: pd.DataFrame, sampling: Sampling) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(ORGAN_NAMES))
 
 
+def with_organ_totals(animals: pd.DataFrame, sections: pd.DataFrame, study: StudySettings) -> pd.DataFrame:
+    """Add the volume and cells of every animal's organ to ``animals.csv``, with reasons where undefined (P12).
+
+    Parameters
+    ----------
+    animals : DataFrame
+        One row an animal.
+    sections : DataFrame
+        Rows of ``sections.csv``; those marked ``exclude`` are left out.
+    study : StudySettings
+        What is declared of the sampling.
+    """
+    totals = organ_totals(kept_sections(sections), Sampling.declared(study)).set_index("animal")
+    placed = totals.reindex(animals["animal"])
+    added: dict[str, object] = {}
+    for name in TOTALS:
+        values = placed[name].to_numpy(np.float64)
+        added[name] = values
+        added[f"{name}_reason"] = np.where(np.isnan(values), placed["reason"].fillna("").to_numpy(str), "")
+    return pd.concat([animals, pd.DataFrame(added, index=animals.index)], axis=1)
+
+
 def _organ(animal: str, part: pd.DataFrame, sampling: Sampling) -> dict[str, object]:
     row: dict[str, object] = {"animal": animal, "n_sections": len(part), "reason": _refusal(part, sampling)}
-    values = dict.fromkeys(ORGAN_NAMES[2:5], math.nan)
+    values = dict.fromkeys(TOTALS, math.nan)
     if not row["reason"] and sampling.spacing_um is not None:
         # sections of both lobes at one level are one step through the organ
         by_level = part.assign(level=pd.to_numeric(part["level"])).groupby("level", sort=True)

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare, declare_area
+from thymusimg.measurements.families.declare import PARENCHYMA_AREA, SECTION, declare, declare_area
 from thymusimg.measurements.schema import Column, Ratio
 from thymusimg.measurements.view import over
 
 if TYPE_CHECKING:
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.view import SectionView
-
-SECTION = ("tissue_area_mm2", "cyst_area_mm2")
-"""Tissue and cyst lumen: the whole over which the shares of the compartments sum to 1."""
 
 
 def _share(name: str, of: str) -> Column:

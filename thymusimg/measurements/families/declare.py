@@ -6,6 +6,8 @@ from thymusimg.measurements.schema import Column, Dtype, Pool, Scale, Sum, Weigh
 
 PARENCHYMA_AREA = "parenchyma_area_mm2"
 BY_PARENCHYMA = WeightedMean(PARENCHYMA_AREA)
+SECTION = ("tissue_area_mm2", "cyst_area_mm2")
+"""Tissue and cyst lumen: the whole over which the shares of the compartments sum to 1."""
 
 
 def declare(

@@ -10,7 +10,6 @@ import numpy as np
 from thymusimg.measurements.clumps import measure_clumps
 from thymusimg.measurements.epithelium import free_epithelium
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare, declare_area
-from thymusimg.measurements.organisation import measure_coexpression
 from thymusimg.measurements.schema import Column, Ratio, Sum, WeightedMean
 from thymusimg.measurements.smoothing import smooth_to
 from thymusimg.measurements.view import NO_CELLS, NO_PARENCHYMA, no_stain, over
@@ -148,7 +147,7 @@ def _epithelium(row: Row, view: SectionView) -> None:
         row.put_all(dict.fromkeys(columns, math.nan), missing if k8 is None or k14 is None else NO_PARENCHYMA)
         return
     sigma = settings.coexpression_sigma_um
-    cuts = measure_coexpression(k8, k14, view.parenchyma, view.compartments.tissue, view.pixel_um, sigma_um=sigma)
+    cuts = view.coexpression
     keratin = smooth_to(k8, sigma, view.pixel_um) > cuts.k8_threshold
     keratin |= smooth_to(k14, sigma, view.pixel_um) > cuts.k14_threshold
     found = free_epithelium(

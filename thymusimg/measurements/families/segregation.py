@@ -10,7 +10,6 @@ import numpy as np
 from thymusimg.measurements.blobs import CROSS_RADII_UM, CROSS_RADIUS_UM, cross_ratio, find_blobs, in_window_order
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
 from thymusimg.measurements.moran import MORAN_TILE_UM, tile_autocorrelation, tile_maps
-from thymusimg.measurements.organisation import measure_coexpression
 from thymusimg.measurements.pattern.cross import measure_cross_pattern
 from thymusimg.measurements.pattern.window import Window
 from thymusimg.measurements.schema import Curve, Sum
@@ -192,9 +191,7 @@ def _tiles(row: Row, view: SectionView, k8: FloatPlane, k14: FloatPlane) -> None
 
 def _spots(row: Row, view: SectionView, k8: FloatPlane, k14: FloatPlane) -> None:
     settings, pixel_um = view.settings, view.pixel_um
-    positive = measure_coexpression(
-        k8, k14, view.parenchyma, view.compartments.tissue, pixel_um, sigma_um=settings.coexpression_sigma_um
-    )
+    positive = view.coexpression
     first = find_blobs(k14, view.parenchyma, positive.k14_threshold, pixel_um) * pixel_um
     second = find_blobs(k8, view.parenchyma, positive.k8_threshold, pixel_um) * pixel_um
     row.put("k14_blob_count", len(first))

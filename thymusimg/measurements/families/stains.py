@@ -9,9 +9,8 @@ import numpy as np
 
 from thymusimg.measurements.autocorrelation import autocorrelation_length_um
 from thymusimg.measurements.binned import bin_planes
-from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare, declare_area
+from thymusimg.measurements.families.declare import BY_PARENCHYMA, SECTION, declare, declare_area
 from thymusimg.measurements.manders import colocalise, costes_thresholds
-from thymusimg.measurements.organisation import measure_coexpression
 from thymusimg.measurements.schema import Ratio
 from thymusimg.measurements.scramble import ScrambleNull, scramble_null
 from thymusimg.measurements.smoothing import smooth_to
@@ -54,6 +53,15 @@ COLUMNS = (
         f"over the parenchyma, and above three SD of the pixels off the tissue. {_WHAT_PIXELS_SHOW}",
         "R6",
         Ratio("double_positive_area_mm2", "keratin_positive_area_mm2"),
+        "logit",
+        "0-1",
+    ),
+    declare(
+        "double_positive_share",
+        "fraction",
+        "Parenchyma that is K8+ and K14+, as a share of tissue and cyst lumen together",
+        "R13",
+        Ratio("double_positive_area_mm2", SECTION),
         "logit",
         "0-1",
     ),
@@ -150,10 +158,11 @@ def measure(row: Row, view: SectionView) -> None:
         row.put_all(dict.fromkeys((column.name for column in COLUMNS), math.nan), why)
         return
     sigma = view.settings.coexpression_sigma_um
-    found = measure_coexpression(k8, k14, view.parenchyma, view.compartments.tissue, view.pixel_um, sigma_um=sigma)
+    found = view.coexpression
     names = ("double_positive_fraction", "double_positive_area_mm2", "keratin_positive_area_mm2")
     values = (found.double_positive_fraction, found.both_mm2, found.either_mm2)
     row.put_all(dict(zip(names, values, strict=True)), "neither K8 nor K14 is above background in the parenchyma")
+    row.put("double_positive_share", found.both_mm2 / view.whole_mm2)
     smooth = [smooth_to(plane, sigma, view.pixel_um) for plane in (k8, k14)]
     # on bins of one size, so that neither the pixels nor what is drawn at random depend on the scanner
     binned = bin_planes(smooth, view.parenchyma, _BIN_UM, view.pixel_um)
