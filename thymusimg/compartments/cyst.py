@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.distance import within
+from thymusimg.compartments.distance import distance_px, within
 from thymusimg.compartments.quantile import mean_above_zero, quantiles
-from thymusimg.compartments.shapes import components, disc, opened
+from thymusimg.compartments.shapes import components, dilate, disc, opened
 from thymusimg.compartments.smooth import blur, shrinking, shrunken, shrunken_density
 
 if TYPE_CHECKING:
@@ -20,9 +20,13 @@ _FINE_UM = 3.0  # keeps a lining of 5 µm apart from the lumen
 _DARK = 0.14  # a lumen's brightness, as a share of the mean tissue; tissue poor in epithelium has more
 _MIN_RADIUS_UM = 6.0  # wider than the meshes of a network
 _REACH_UM = 6.0  # the lining lies so near the lumen
-_LINING_UM = 12.0  # and is at most so thick
+_PEAK_UM = 12.0
+_UNEVEN_UM = 4.0
+_LINING_UM = 24.0  # and ends at most so far from it
 _LINING_GAIN = 1.4  # and so many times brighter than the upper quartile of the tissue's local densities
 _DENSITY_UM = 20.0
+_AROUND_UM = 10.0  # beyond a cyst
+_MAX_FREE = 1 / 3  # share of a cyst's surroundings off the tissue; a fat cell that clings to it has half or more
 
 
 def fine_blur(plane: FloatPlane, px: float) -> FloatPlane:
@@ -31,33 +35,43 @@ def fine_blur(plane: FloatPlane, px: float) -> FloatPlane:
 
 
 def find_cysts(
-    k14: FloatPlane, k8: FloatPlane, mask: Mask, px: float, *, fine: tuple[FloatPlane, FloatPlane] | None = None
+    k14: FloatPlane,
+    k8: FloatPlane,
+    mask: Mask,
+    px: float,
+    *,
+    fine: tuple[FloatPlane, FloatPlane] | None = None,
+    where: Mask | None = None,
 ) -> Mask:
     """Return the cysts of a section, lumen and lining.
 
     A lumen is a dark gap in which a disc of 6 µm fits and whose outline runs, for the most part, along keratin 1.4
-    times brighter than the upper quartile of the tissue's densities. Vessels and tears have no such lining.
+    times brighter than the upper quartile of the tissue's densities. Vessels and tears have no such lining. The
+    lining ends where it has fallen to half of its height.
 
     Parameters
     ----------
     k14, k8 : (Y, X) float32
         Background-subtracted planes.
     mask : (Y, X) bool
-        The tissue with its holes filled.
+        The tissue with its holes filled; typical brightness is measured on it.
     px : float
         Pixel size in µm.
     fine : pair of (Y, X) float32, optional
         Both planes after :func:`fine_blur`, where the caller has them.
+    where : (Y, X) bool, optional
+        Where cysts are looked for; in ``mask`` where left out.
     """
     out = np.zeros_like(mask)
     if not mask.any():
         return out
     if fine is None:
         fine = fine_blur(k14, px), fine_blur(k8, px)
+    where = mask if where is None else where
     total = np.zeros(mask.shape, np.float32)
     for plane in fine:
         total += plane / np.float32(max(mean_above_zero(plane, mask), 1e-6))
-    dark = opened(mask & (total < 2 * _DARK), _MIN_RADIUS_UM / px)
+    dark = opened(where & (total < 2 * _DARK), _MIN_RADIUS_UM / px)
     labels, area = components(dark, 4)
     if len(area) == 1:
         return out
@@ -67,14 +81,49 @@ def find_cysts(
     for number, window in enumerate(_windows(labels, len(area), reach), start=1):
         lumen = labels[window] == number
         near = within(lumen, _REACH_UM / px)
-        outline = near & ~within(lumen, _REACH_UM / px - 1) & mask[window]
+        outline = near & ~within(lumen, _REACH_UM / px - 1) & where[window]
         if not outline.any():
             continue
         # The margin holds all that the outline reaches.
         bright = np.maximum(*(plane[window] / level for plane, level in zip(fine, upper, strict=True)))
-        if float(np.median(cv2.dilate(bright, ring)[outline])) > _LINING_GAIN:
-            out[window] |= near | (within(lumen, _LINING_UM / px) & (bright > 1))
-    return out & mask
+        height = float(np.median(cv2.dilate(bright, ring)[outline]))
+        if height > _LINING_GAIN:
+            sharp = np.maximum(*(plane[window] / level for plane, level in zip((k14, k8), upper, strict=True)))
+            out[window] |= _with_lining(lumen, sharp, where[window], px)
+    return out & where
+
+
+def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mask:
+    """Return the lumen and what lies as near to it as its lining.
+
+    The lining ends where the median brightness at equal distance from the lumen, all round, has fallen half-way from
+    its peak to the tissue beyond it: strands and bright tissue on one side do not widen it.
+    """
+    distance = distance_px(~lumen)
+    step = np.where(where, distance, np.inf)
+    rings = [bright[(step > n) & (step <= n + 1)] for n in range(int(_LINING_UM / px))]
+    profile = np.array([float(np.median(ring)) if len(ring) else 0.0 for ring in rings])
+    peak = int(profile[: int(np.ceil(_PEAK_UM / px))].argmax())
+    half = (profile[peak] + profile[peak:].min()) / 2
+    end = peak + int(np.flatnonzero(profile[peak:] <= half)[0])
+    # Where the lumen narrows, no disc fits and the lining lies farther from it.
+    return np.asarray((distance <= end) | ((distance <= end + _UNEVEN_UM / px) & (bright > half)), bool)
+
+
+def embedded(cyst: Mask, tissue: Mask, px: float) -> Mask:
+    """Return the cysts that lie in the tissue for the most part of their outline.
+
+    Fat cells that cling to the tissue, or lie among others, do not.
+    """
+    labels, area = components(cyst)
+    around, apart = np.zeros(len(area), np.int64), np.zeros(len(area), np.int64)
+    for number, window in enumerate(_windows(labels, len(area), int(_AROUND_UM / px) + 2), start=1):
+        own = labels[window] == number
+        ring = dilate(own, _AROUND_UM / px) & ~cyst[window]
+        around[number], apart[number] = np.count_nonzero(ring), np.count_nonzero(ring & ~tissue[window])
+    keep = apart < _MAX_FREE * around
+    keep[0] = False
+    return np.asarray(keep[labels], bool)
 
 
 def _upper_density(plane: FloatPlane, mask: Mask, px: float) -> float:

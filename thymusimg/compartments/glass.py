@@ -39,12 +39,22 @@ class Glass:
         False where the field of view holds no bare glass.
     mask : (Y, X) bool
         The glass.
+    cut : float
+        ``brightness`` above which there is tissue.
+    scales : mapping of str to Scale
+        What ``brightness`` takes of each stain.
     """
 
     brightness: FloatPlane
     noise: float
     found: bool
     mask: Mask
+    cut: float
+    scales: Mapping[str, Scale]
+
+    def light(self, planes: Mapping[str, FloatPlane], where: Mask) -> FloatPlane:
+        """Return the brightness of the pixels ``where``, not smoothed: no light of a wall reaches what it encloses."""
+        return _mixed((planes[role][where] for role in self.scales), list(self.scales.values()))
 
 
 def otsu(
@@ -102,7 +112,7 @@ def find_glass(
     level = np.log(np.maximum(total, 0) + np.float32(0.02))
     bright = total > np.exp(otsu(level)) - 0.02
     cut, noise = np.float32(0.5), 0.0
-    scales = [_Scale(0.0, 0.0, 1.0)] * len(smooth)
+    scales = [Scale(0.0, 0.0, 1.0)] * len(smooth)
     for _ in range(_ROUNDS):
         if bright.all() or not bright.any():
             break
@@ -116,7 +126,8 @@ def find_glass(
     # One stain at a time: a large slide has room for few planes.
     fine = (density(planes[role], valid, weight, sigma_px) for role in STAINS if role in planes)
     brightness = _mixed(fine, scales) * valid
-    return Glass(brightness, noise, found, valid & (brightness <= cut))
+    named = dict(zip((role for role in STAINS if role in planes), scales, strict=True))
+    return Glass(brightness, noise, found, valid & (brightness <= cut), float(cut), named)
 
 
 def _coarse_densities(planes: Mapping[str, FloatPlane], valid: Mask, sigma_px: float) -> list[FloatPlane]:
@@ -134,13 +145,15 @@ def _unit_range(values: FloatPlane) -> FloatPlane:
     return np.asarray(np.clip((values - np.float32(low)) / np.float32(max(high - low, 1e-6)), 0, 1), np.float32)
 
 
-class _Scale(NamedTuple):
+class Scale(NamedTuple):
+    """How much a stain counts, the level of its glass, and how far its typical tissue lies above it."""
+
     weight: float
     glass: float
     step: float
 
 
-def _scale(values: FloatPlane, bright: Mask) -> _Scale:
+def _scale(values: FloatPlane, bright: Mask) -> Scale:
     """Return a stain's glass, how far its typical tissue lies above it, and how much it counts.
 
     Each stain weighs as much as its tissue stands out from the unevenness of its glass, so that a stain that shows
@@ -149,10 +162,10 @@ def _scale(values: FloatPlane, bright: Mask) -> _Scale:
     glass, spread = median_sd(values, ~bright)
     step = quantiles(values, (0.5,), bright)[0] - glass
     weight = min(step / max(spread, 1e-6 * step), _MAX_WEIGHT) if step > 0 else 0.0
-    return _Scale(weight, glass, step)
+    return Scale(weight, glass, step)
 
 
-def _mixed(stains: Iterable[FloatPlane], scales: Sequence[_Scale]) -> FloatPlane:
+def _mixed(stains: Iterable[FloatPlane], scales: Sequence[Scale]) -> FloatPlane:
     """Return the weighted mean over the stains of (intensity - glass) / (tissue - glass)."""
     weights = max(sum(scale.weight for scale in scales), 1e-6)
     total = None

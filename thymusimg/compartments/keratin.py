@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.capsule import bright_rim, capsule_thickness_um, thin_parts
-from thymusimg.compartments.cyst import find_cysts
+from thymusimg.compartments.cyst import embedded, find_cysts
 from thymusimg.compartments.edge import false_medulla
 from thymusimg.compartments.fat import find_lace
 from thymusimg.compartments.junction import (
@@ -93,10 +93,11 @@ def segment_compartments(
     k14, k8 = planes["k14"], planes["k8"]
     px = grid.pixel_um
     # Fat of small cells stands among the tissue until both keratins are looked at finely.
-    inside = tissue.mask & ~find_lace(k14, k8, tissue.mask, px)
+    cyst, fat = _lumens(k14, k8, tissue.mask, px)
+    inside = tissue.mask & ~fat
+    cyst &= inside
     filled = fill_holes(inside)
     depth = (depth_px(filled) - np.float32(0.5)) * np.float32(px)
-    cyst = find_cysts(k14, k8, filled, px) & inside
     judged = inside & ~tissue.artefact & ~cyst & ~thin_parts(filled, px)
     thickness = capsule_thickness_um(k14, k8, judged, depth, px, settings)
     judged &= depth > thickness
@@ -118,6 +119,19 @@ def segment_compartments(
         if found.note:
             reasons["compartments"] = found.note
     return _with_distances(labels, confidence, inside, grid, settings, reasons, cuts)
+
+
+def _lumens(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple[Mask, Mask]:
+    """Return the cysts and the fat of the tissue.
+
+    A lumen with tissue around it is a cyst, and none of the gaps of a lace; one among fat cells is one of them.
+    """
+    cyst = find_cysts(k14, k8, fill_holes(tissue), px)
+    fat = find_lace(k14, k8, tissue, px)
+    if (fat & cyst).any():
+        cyst = embedded(cyst, tissue & ~fat, px)
+        fat = find_lace(k14, k8, tissue, px, cyst=cyst)
+    return cyst, fat
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.cyst import find_cysts, fine_blur
+from thymusimg.compartments.cyst import embedded, find_cysts, fine_blur
 from thymusimg.compartments.fat import find_fat
 from thymusimg.compartments.fold import find_folds, find_specks
 from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
@@ -60,8 +60,10 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
         raise TissueError("tissue: the section has no valid pixel (empty outline, or an empty mosaic)")
     glass = find_glass(planes, valid, settings.smoothing_um / px, settings.threshold, settings.noise_sd)
     notes: tuple[str, ...] = ()
+    solid = valid & ~glass.mask
     if glass.found:
-        mask = _outline(valid & ~glass.mask, px, settings)
+        solid &= ~find_fat(solid, px, lambda where: glass.light(planes, where) / np.float32(glass.cut))
+        mask = _outline(solid, px, settings)
     else:
         _require_relief(planes, valid, settings.smoothing_um / px)
         mask = valid.copy()
@@ -76,7 +78,12 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
     cyst = artefact = np.zeros_like(mask)
     if len(lit) == 2:
         fine = {role: fine_blur(plane, px) for role, plane in lit.items()}
-        cyst = find_cysts(lit["k14"], lit["k8"], fill_holes(mask), px, fine=(fine["k14"], fine["k8"])) & valid
+        inside, pair = fill_holes(mask), (fine["k14"], fine["k8"])
+        cyst = find_cysts(lit["k14"], lit["k8"], inside, px, fine=pair, where=inside | fill_holes(solid)) & valid
+        if (cyst & ~inside).any():
+            # The thin wall between a lumen and the outside falls to the opening, unless the lumen is solid.
+            cyst = embedded(cyst, inside, px)
+            mask = _outline(solid | cyst, px, settings)
         mask |= cyst
         artefact = find_specks(lit, fine, mask & ~cyst, px)
         del fine
@@ -85,7 +92,7 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
 
 
 def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
-    filled = fill_small_holes(bright & ~find_fat(bright, px), settings.max_pinhole_um2 / px**2)
+    filled = fill_small_holes(bright, settings.max_pinhole_um2 / px**2)
     core = opened(filled, settings.parenchyma_width_um / 2 / px)
     labels, area = components(core)
     area[0] = 0
