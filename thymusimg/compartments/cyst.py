@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from thymusimg.compartments.distance import distance_px, within
 from thymusimg.compartments.quantile import mean_above_zero, quantiles
-from thymusimg.compartments.shapes import components, dilate, disc, opened
+from thymusimg.compartments.shapes import components, dilate, disc, drop_small, opened
 from thymusimg.compartments.smooth import blur, shrinking, shrunken, shrunken_density
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ _UNEVEN_UM = 4.0
 _LINING_UM = 24.0  # and ends at most so far from it
 _LINING_GAIN = 1.4  # and so many times brighter than the upper quartile of the tissue's local densities
 _DENSITY_UM = 20.0
-_AROUND_UM = 10.0  # beyond a cyst
-_MAX_FREE = 1 / 3  # share of a cyst's surroundings off the tissue; a fat cell that clings to it has half or more
+_AROUND_UM = 30.0  # beyond a cyst
+_MAX_FREE = 0.25  # share of a cyst's surroundings off the tissue; fat cells that cling to it have more
+_MIN_UM2 = 100.0  # less than the smallest lumen; what is left of a lining off it
 
 
 def fine_blur(plane: FloatPlane, px: float) -> FloatPlane:
@@ -90,14 +91,14 @@ def find_cysts(
         if height > _LINING_GAIN:
             sharp = np.maximum(*(plane[window] / level for plane, level in zip((k14, k8), upper, strict=True)))
             out[window] |= _with_lining(lumen, sharp, where[window], px)
-    return out & where
+    return drop_small(out & where, _MIN_UM2 / px**2)
 
 
 def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mask:
     """Return the lumen and what lies as near to it as its lining.
 
-    The lining ends where the median brightness at equal distance from the lumen, all round, has fallen half-way from
-    its peak to the tissue beyond it: strands and bright tissue on one side do not widen it.
+    The lining ends where the median brightness at equal distance from the lumen, all round, has fallen half-way
+    from its peak to the tissue beyond it: strands and bright tissue on one side do not widen it.
     """
     distance = distance_px(~lumen)
     step = np.where(where, distance, np.inf)

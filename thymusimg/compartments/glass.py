@@ -53,7 +53,7 @@ class Glass:
     scales: Mapping[str, Scale]
 
     def light(self, planes: Mapping[str, FloatPlane], where: Mask) -> FloatPlane:
-        """Return the brightness of the pixels ``where``, not smoothed: no light of a wall reaches what it encloses."""
+        """Return the brightness of the pixels ``where``, not smoothed, so that walls do not light their gaps."""
         return _mixed((planes[role][where] for role in self.scales), list(self.scales.values()))
 
 
