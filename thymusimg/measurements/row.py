@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -23,6 +23,16 @@ class Row:
         self.values: dict[str, object] = {}
         self.reasons: dict[str, str] = {}
         self._curves: list[pd.DataFrame] = []
+
+    @classmethod
+    def joined(cls, rows: Iterable[Row]) -> Row:
+        """Return one row of several, in their order."""
+        whole = cls()
+        for row in rows:
+            whole.values |= row.values
+            whole.reasons |= row.reasons
+            whole._curves += row._curves  # noqa: SLF001  its own kind
+        return whole
 
     def put(self, name: str, value: object, why: str = "the measurement gave no number") -> None:
         """Set a value; ``why`` is kept if it is NaN."""

@@ -62,3 +62,6 @@ FAMILIES: tuple[Family, ...] = (
     pattern,
     network,
 )
+
+OWN_THREADS: tuple[Family, ...] = (pattern, network)
+"""Families that use every thread themselves."""
