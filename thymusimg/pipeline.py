@@ -16,8 +16,8 @@ from thymusimg.channels.quality import assess_quality
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.compartments.tissue import find_tissue
 from thymusimg.errors import CellsError, GateError, ModelError
-from thymusimg.measurements.axis import place_on_axis
 from thymusimg.measurements.measure import Measured, measure_section
+from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.progress import Progress, silent
 from thymusimg.section.survey import Survey, survey_section
 from thymusimg.settings import Settings

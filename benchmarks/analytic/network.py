@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.analytic.case import Case
-from thymusimg.measurements.contact import chance_within, measure_contact
-from thymusimg.measurements.mesh import find_voids, lacunarity, mesh_width_px
 from thymusimg.measurements.network.graph import Graph, measure_graph
+from thymusimg.measurements.network.mesh import find_voids, lacunarity, mesh_width_px
 from thymusimg.measurements.network.ridge import ridge_strength
 from thymusimg.measurements.network.skeleton import skeletonise
+from thymusimg.measurements.population.contact import chance_within, measure_contact
 
 PIXEL = 0.5
 SPACING = 12.0

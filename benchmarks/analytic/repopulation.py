@@ -9,19 +9,19 @@ import numpy as np
 from benchmarks.analytic.case import Case
 from thymusimg.batch.false_cells import limit_of_detection
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.axis import corticomedullary_axis, mean_distance_um
-from thymusimg.measurements.clumps import measure_clumps
-from thymusimg.measurements.epithelium import free_epithelium
-from thymusimg.measurements.hexgrid import lay_hex_grid
-from thymusimg.measurements.infiltration import Infiltration, classify_infiltration
-from thymusimg.measurements.profile import density_profile, quantile_in
-from thymusimg.measurements.repopulation import (
+from thymusimg.measurements.population.axis import corticomedullary_axis, mean_distance_um
+from thymusimg.measurements.population.clumps import measure_clumps
+from thymusimg.measurements.population.epithelium import free_epithelium
+from thymusimg.measurements.population.hexgrid import lay_hex_grid
+from thymusimg.measurements.population.infiltration import Infiltration, classify_infiltration
+from thymusimg.measurements.population.profile import density_profile, quantile_in
+from thymusimg.measurements.population.repopulation import (
     density_per_mm2,
     dispersed_interval,
     dispersion,
     log_ratio,
 )
-from thymusimg.measurements.spatial import lorenz_curve, measure_evenness
+from thymusimg.measurements.population.spatial import lorenz_curve, measure_evenness
 from thymusimg.measurements.tiling import lay_tiles
 from thymusimg.settings import MeasurementSettings
 from thymusimg.study.stereology import Sampling, cavalieri_error, cavalieri_volume_mm3, organ_cells

@@ -11,12 +11,12 @@ from skimage.measure import find_contours
 from benchmarks.analytic.case import Case
 from thymusimg.compartments.junction import junction_contours
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.cortex import local_thickness_um, measure_capsule
-from thymusimg.measurements.islets import Islets, find_islets, isoperimetric_ratio
-from thymusimg.measurements.polyline import length_of
-from thymusimg.measurements.sharpness import WIDTH_10_90, junction_sharpness
-from thymusimg.measurements.streamline import streamline_thickness
-from thymusimg.measurements.tortuosity import divider, tortuosity
+from thymusimg.measurements.shapes.cortex import local_thickness_um, measure_capsule
+from thymusimg.measurements.shapes.islets import Islets, find_islets, isoperimetric_ratio
+from thymusimg.measurements.shapes.polyline import length_of
+from thymusimg.measurements.shapes.sharpness import WIDTH_10_90, junction_sharpness
+from thymusimg.measurements.shapes.streamline import streamline_thickness
+from thymusimg.measurements.shapes.tortuosity import divider, tortuosity
 from thymusimg.section.model import Grid
 
 PIXEL = 2.0

@@ -7,18 +7,18 @@ import math
 import numpy as np
 
 from benchmarks.analytic.case import Case
-from thymusimg.measurements.anisotropy import measure_anisotropy
-from thymusimg.measurements.autocorrelation import autocorrelation_length_um
-from thymusimg.measurements.blobs import cross_ratio, find_blobs
-from thymusimg.measurements.euler import density_euler_curve, dilation_euler_curve, euler_numbers
-from thymusimg.measurements.manders import colocalise
-from thymusimg.measurements.moran import tile_autocorrelation, tile_maps
 from thymusimg.measurements.pattern.cross import measure_cross_pattern
 from thymusimg.measurements.pattern.window import Window
-from thymusimg.measurements.scramble import scramble_null
-from thymusimg.measurements.segregation import segregation_curve
 from thymusimg.measurements.smoothing import smooth_to
-from thymusimg.measurements.spectrum import multitaper_spectrum
+from thymusimg.measurements.stains.anisotropy import measure_anisotropy
+from thymusimg.measurements.stains.autocorrelation import autocorrelation_length_um
+from thymusimg.measurements.stains.blobs import cross_ratio, find_blobs
+from thymusimg.measurements.stains.euler import density_euler_curve, dilation_euler_curve, euler_numbers
+from thymusimg.measurements.stains.manders import colocalise
+from thymusimg.measurements.stains.moran import tile_autocorrelation, tile_maps
+from thymusimg.measurements.stains.scramble import scramble_null
+from thymusimg.measurements.stains.segregation import segregation_curve
+from thymusimg.measurements.stains.spectrum import multitaper_spectrum
 
 PIXEL_UM = 2.0
 FULL = np.ones((400, 400), bool)

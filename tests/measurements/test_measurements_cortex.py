@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from thymusimg.measurements.cortex import local_thickness_um, measure_capsule
+from thymusimg.measurements.shapes.cortex import local_thickness_um, measure_capsule
 
 
 @pytest.mark.parametrize("width_px", [20, 21, 50])

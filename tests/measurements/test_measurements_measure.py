@@ -17,7 +17,7 @@ from thymusimg.measurements.columns import check_columns, columns
 from thymusimg.measurements.families import network
 from thymusimg.measurements.families.infiltration import FINISHED
 from thymusimg.measurements.measure import Measured, measure_section
-from thymusimg.measurements.profile import profile_by_distance
+from thymusimg.measurements.population.profile import profile_by_distance
 from thymusimg.section.model import Grid, Subject
 from thymusimg.settings import MeasurementSettings
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from thymusimg.measurements.opening import STEPS, opened_area
+from thymusimg.measurements.shapes.opening import STEPS, opened_area
 from thymusimg.measurements.smoothing import depth_px, distance_px
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.filters import threshold_otsu
 
-from thymusimg.measurements.organisation import (
+from thymusimg.measurements.stains.coexpression import (
     measure_coexpression,
     otsu,
 )

@@ -7,9 +7,14 @@ import pytest
 from scipy import special
 from statsmodels.stats.rates import confint_poisson
 
-from thymusimg.measurements.profile import junction_profile
-from thymusimg.measurements.repopulation import density_per_mm2, garwood_interval, log_ratio
-from thymusimg.measurements.spatial import expected_gini, measure_evenness, saturated_share, weighted_gini
+from thymusimg.measurements.population.profile import junction_profile
+from thymusimg.measurements.population.repopulation import density_per_mm2, garwood_interval, log_ratio
+from thymusimg.measurements.population.spatial import (
+    expected_gini,
+    measure_evenness,
+    saturated_share,
+    weighted_gini,
+)
 from thymusimg.measurements.tiling import lay_tiles
 
 

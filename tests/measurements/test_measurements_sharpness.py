@@ -8,7 +8,7 @@ from scipy.optimize import curve_fit
 from scipy.stats import norm
 from skimage.measure import find_contours
 
-from thymusimg.measurements.sharpness import (
+from thymusimg.measurements.shapes.sharpness import (
     WIDTH_10_90,
     Sharpness,
     fit_edges,

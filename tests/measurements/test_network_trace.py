@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thymusimg.channels.correct import Correction
-from thymusimg.measurements.mesh import mesh_width_px, width_quantile_um
+from thymusimg.measurements.network.mesh import mesh_width_px, width_quantile_um
 from thymusimg.measurements.network.plane import scale_keratin
 from thymusimg.measurements.network.trace import Network, trace_network
 from thymusimg.section.coarse import block_mean

@@ -11,7 +11,7 @@ import pytest
 
 from thymusimg.compartments.model import Compartments
 from thymusimg.measurements.families import pattern
-from thymusimg.measurements.placing import cell_places
+from thymusimg.measurements.population.placing import cell_places
 from thymusimg.measurements.row import Row
 from thymusimg.section.model import Grid
 from thymusimg.settings import MeasurementSettings

@@ -6,8 +6,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.axis import Axis, corticomedullary_axis, mean_distance_um
-from thymusimg.measurements.hexgrid import lay_hex_grid
+from thymusimg.measurements.population.axis import Axis, corticomedullary_axis, mean_distance_um
+from thymusimg.measurements.population.hexgrid import lay_hex_grid
 
 
 def thymus(height: int = 150, width: int = 210, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 from thymusimg.measurements.columns import column
-from thymusimg.measurements.repopulation import density_per_mm2, dispersed_interval, dispersion, garwood_interval
+from thymusimg.measurements.population.repopulation import (
+    density_per_mm2,
+    dispersed_interval,
+    dispersion,
+    garwood_interval,
+)
 from thymusimg.measurements.schema import LogRatio
 from thymusimg.study.summarise import pool_animals
 

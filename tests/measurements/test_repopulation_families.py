@@ -11,9 +11,9 @@ from thymusimg.cells.assign import assign_cells
 from thymusimg.cells.model import CellMasks, Cells, Gate
 from thymusimg.compartments.junction import depth_from_capsule_um, junction_contours, signed_distance_um
 from thymusimg.compartments.model import Compartments
-from thymusimg.measurements.axis import place_on_axis
 from thymusimg.measurements.families import cells as counting
 from thymusimg.measurements.families import epithelium, infiltration, profile, spread
+from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.measurements.row import Row
 from thymusimg.measurements.view import SectionView
 from thymusimg.section.model import Grid

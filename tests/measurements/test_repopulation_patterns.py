@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thymusimg.measurements.clumps import measure_clumps
-from thymusimg.measurements.epithelium import free_epithelium
-from thymusimg.measurements.infiltration import CLASSES, Infiltration, classify_infiltration
+from thymusimg.measurements.population.clumps import measure_clumps
+from thymusimg.measurements.population.epithelium import free_epithelium
+from thymusimg.measurements.population.infiltration import CLASSES, Infiltration, classify_infiltration
 from thymusimg.settings import MeasurementSettings
 
 SETTINGS = MeasurementSettings()

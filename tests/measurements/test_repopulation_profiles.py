@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thymusimg.measurements.profile import border_distance_um, density_profile, mean_profile, quantile_in
-from thymusimg.measurements.spatial import lorenz_curve, weighted_gini
+from thymusimg.measurements.population.profile import border_distance_um, density_profile, mean_profile, quantile_in
+from thymusimg.measurements.population.spatial import lorenz_curve, weighted_gini
 
 
 def test_the_profile_of_evenly_strewn_cells_is_flat_whatever_the_tissue() -> None:

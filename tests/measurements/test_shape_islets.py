@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.measure import label, regionprops
 from skimage.morphology import closing, disk
 
-from thymusimg.measurements.islets import find_islets, isoperimetric_ratio
+from thymusimg.measurements.shapes.islets import find_islets, isoperimetric_ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from thymusimg.measurements.contact import chance_within, measure_contact
-from thymusimg.measurements.mesh import (
+from thymusimg.measurements.network.mesh import (
     find_voids,
     lacunarity,
     mesh_width_px,
     width_histogram,
     width_quantile_um,
 )
+from thymusimg.measurements.population.contact import chance_within, measure_contact
 
 
 def test_widths_against_painted_discs() -> None:

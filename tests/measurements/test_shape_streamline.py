@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from thymusimg.measurements import streamline
-from thymusimg.measurements.streamline import Streamlines, streamline_thickness
+from thymusimg.measurements.shapes import streamline
+from thymusimg.measurements.shapes.streamline import Streamlines, streamline_thickness
 
 Bool = np.ndarray
 

@@ -10,8 +10,8 @@ import pytest
 from benchmarks.analytic.shapes import koch
 from thymusimg.compartments.junction import junction_contours
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.polyline import length_of, resample
-from thymusimg.measurements.tortuosity import divider, tortuosity
+from thymusimg.measurements.shapes.polyline import length_of, resample
+from thymusimg.measurements.shapes.tortuosity import divider, tortuosity
 from thymusimg.section.model import Grid
 
 

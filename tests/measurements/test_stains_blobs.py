@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from thymusimg.measurements.blobs import cross_ratio, find_blobs
 from thymusimg.measurements.pattern.cross import measure_cross_pattern
 from thymusimg.measurements.pattern.window import Window
 from thymusimg.measurements.smoothing import smooth_to
+from thymusimg.measurements.stains.blobs import cross_ratio, find_blobs
 
 FULL = np.ones((300, 300), bool)
 

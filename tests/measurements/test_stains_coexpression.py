@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage, stats
 from skimage.measure import manders_coloc_coeff, pearson_corr_coeff
 
-from thymusimg.measurements.autocorrelation import autocorrelation_length_um
-from thymusimg.measurements.manders import colocalise, costes_thresholds
-from thymusimg.measurements.scramble import scramble_null
+from thymusimg.measurements.stains.autocorrelation import autocorrelation_length_um
+from thymusimg.measurements.stains.manders import colocalise, costes_thresholds
+from thymusimg.measurements.stains.scramble import scramble_null
 
 SIZE = 240
 Y, X = np.mgrid[:SIZE, :SIZE]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from thymusimg.measurements.segregation import (
+from thymusimg.measurements.stains.segregation import (
     entropy,
     segregation_index,
 )

@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
 
-from thymusimg.measurements.anisotropy import measure_anisotropy
-from thymusimg.measurements.spectrum import Spectrum, multitaper_spectrum
+from thymusimg.measurements.stains.anisotropy import measure_anisotropy
+from thymusimg.measurements.stains.spectrum import Spectrum, multitaper_spectrum
 
 SIZE = 500
 Y, X = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2

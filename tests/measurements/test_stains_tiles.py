@@ -8,8 +8,8 @@ from libpysal.weights import W, lat2W
 from scipy import ndimage
 from scipy.spatial.distance import jensenshannon
 
-from thymusimg.measurements.moran import tile_autocorrelation, tile_maps
-from thymusimg.measurements.segregation import divergence
+from thymusimg.measurements.stains.moran import tile_autocorrelation, tile_maps
+from thymusimg.measurements.stains.segregation import divergence
 
 
 def by_libpysal(values: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from scipy.stats import norm
 from skimage.measure import euler_number
 
-from thymusimg.measurements.euler import density_euler_curve, dilation_euler_curve, euler_numbers
+from thymusimg.measurements.stains.euler import density_euler_curve, dilation_euler_curve, euler_numbers
 
 
 def disc(size: int, *circles: tuple[float, float, float]) -> np.ndarray:

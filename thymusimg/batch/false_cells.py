@@ -14,7 +14,7 @@ import pandas as pd
 
 from thymusimg.measurements.columns import REASON, columns
 from thymusimg.measurements.families.infiltration import FINISHED
-from thymusimg.measurements.infiltration import Infiltration, classify_infiltration
+from thymusimg.measurements.population.infiltration import Infiltration, classify_infiltration
 from thymusimg.settings import MeasurementSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from thymusimg.measurements.profile import profile_by_distance
+from thymusimg.measurements.population.profile import profile_by_distance
 from thymusimg.provenance import now, versions
 from thymusimg.report.overlays import draw_section, to_jpeg
 from thymusimg.section.store import BundleContent, LabelImage, plain

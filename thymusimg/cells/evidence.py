@@ -34,11 +34,13 @@ meet a true cell at IoU ≥ 0.5 against all others), in which false outlines on 
 FEWEST, ENOUGH = 0.05, 0.2
 """Company is judged by its logarithm, from the first value, and no more than the second counts."""
 
-ALIKE, ALIKE_SHARE = 0.3, 0.7
-"""An outline is autofluorescent where every other stain has this part of CD45's contrast, and is brighter inside in
-this share of the directions.
+ALIKE, ALIKE_SHARE, ALIKE_PICTURE = 0.1, 0.6, 0.45
+"""An outline is autofluorescent where every other stain has this part of CD45's contrast, is brighter inside in this
+share of the directions, and correlates with CD45 by this much.
 
-On twelve synthetic sections this takes 46 of 47 macrophages that otherwise would be cells, and 1-4 % of the cells.
+On 19 synthetic sections of both generators (empty to packed, good and bad optics) this takes 92 % of the false
+outlines on empty sections and 1.5 % of the cells. Without the correlation, at 0.3 and 0.7, it took 93 % and 4 %: in
+packed tissue, a strand of epithelium crosses many a cell.
 """
 LEAST_COVERAGE = 0.7
 """Least share of the directions in which the signal drops; between cells, outlines lean on the neighbours' rims."""
@@ -86,9 +88,11 @@ def score_outlines(outlines: Outlines, excess: float, company: npt.NDArray[np.fl
     return result
 
 
-def is_autofluorescent(ratio: npt.NDArray[np.float64], share: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def is_autofluorescent(
+    ratio: npt.NDArray[np.float64], share: npt.NDArray[np.float64], correlation: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
     """Tell which outlines look in the other stains as they do in CD45 (see ``autofluorescence.likeness``)."""
-    return (ratio > ALIKE) & (share > ALIKE_SHARE)
+    return (ratio > ALIKE) & (share > ALIKE_SHARE) & (correlation > ALIKE_PICTURE)
 
 
 def _above(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.measurements.columns import columns
-from thymusimg.measurements.placing import cell_places
-from thymusimg.measurements.repopulation import density_per_mm2
+from thymusimg.measurements.population.placing import cell_places
+from thymusimg.measurements.population.repopulation import density_per_mm2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -98,7 +98,7 @@ def measure_section(
 
 
 def _measure_families(view: SectionView) -> Row:
-    """Measure family by family; a row each, joined in their order, so that nothing depends on who is ready first."""
+    """Measure family by family, a row each, joined in their order: nothing depends on who is ready first."""
     rows: dict[int, Row] = {}
     small = [i for i, family in enumerate(FAMILIES) if family not in OWN_THREADS]
     with ThreadPoolExecutor(view.compute.threads) as pool:

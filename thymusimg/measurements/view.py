@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.organisation import Coexpression, measure_coexpression
-from thymusimg.measurements.placing import CellPlaces, cell_places
+from thymusimg.measurements.population.placing import CellPlaces, cell_places
+from thymusimg.measurements.stains.coexpression import Coexpression, measure_coexpression
 from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:

@@ -9,7 +9,12 @@ import numpy as np
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare, declare_area
-from thymusimg.measurements.repopulation import density_per_mm2, dispersed_interval, dispersion, log_ratio
+from thymusimg.measurements.population.repopulation import (
+    density_per_mm2,
+    dispersed_interval,
+    dispersion,
+    log_ratio,
+)
 from thymusimg.measurements.schema import Column, LogRatio, Ratio, Sum, WeightedMean
 from thymusimg.measurements.tiling import Tiles, lay_tiles
 from thymusimg.measurements.view import NO_CELLS, NO_CONTROLS, NO_CORTEX, NO_MEDULLA, NO_PARENCHYMA

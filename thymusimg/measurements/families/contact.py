@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.contact import CONTACT_UM, Contact, chance_within, measure_contact
 from thymusimg.measurements.families.declare import declare
 from thymusimg.measurements.network.trace import DISTANCE_STEP_UM
+from thymusimg.measurements.population.contact import CONTACT_UM, Contact, chance_within, measure_contact
 from thymusimg.measurements.schema import Column, WeightedMean
 from thymusimg.measurements.view import NO_CELLS
 

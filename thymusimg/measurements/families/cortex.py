@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.cortex import local_thickness_um, measure_capsule
 from thymusimg.measurements.families.declare import declare
 from thymusimg.measurements.schema import Ratio, Sum, WeightedMean
-from thymusimg.measurements.streamline import streamline_thickness
+from thymusimg.measurements.shapes.cortex import local_thickness_um, measure_capsule
+from thymusimg.measurements.shapes.streamline import streamline_thickness
 from thymusimg.measurements.view import NO_CORTEX, NO_MEDULLA, NO_PARENCHYMA
 
 if TYPE_CHECKING:

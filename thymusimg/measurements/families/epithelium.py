@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.measurements.clumps import measure_clumps
-from thymusimg.measurements.epithelium import free_epithelium
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare, declare_area
+from thymusimg.measurements.population.clumps import measure_clumps
+from thymusimg.measurements.population.epithelium import free_epithelium
 from thymusimg.measurements.schema import Column, Ratio, Sum, WeightedMean
 from thymusimg.measurements.smoothing import smooth_to
 from thymusimg.measurements.view import NO_CELLS, NO_PARENCHYMA, no_stain, over
 
 if TYPE_CHECKING:
     from thymusimg.cells.model import Cells
-    from thymusimg.measurements.placing import CellPlaces
+    from thymusimg.measurements.population.placing import CellPlaces
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.view import SectionView
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.axis import PLACED
 from thymusimg.measurements.families.declare import declare, declare_area
+from thymusimg.measurements.population.axis import PLACED
 from thymusimg.measurements.schema import Ratio, Sum
 from thymusimg.measurements.smoothing import distance_px
 from thymusimg.measurements.view import NO_CONTROLS, NO_PARENCHYMA, over

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare
-from thymusimg.measurements.islets import find_islets
 from thymusimg.measurements.schema import Curve, Ratio, Sum, WeightedMean
+from thymusimg.measurements.shapes.islets import find_islets
 from thymusimg.measurements.view import NO_MEDULLA, NO_PARENCHYMA, over
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import numpy as np
 
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare
 from thymusimg.measurements.schema import Curve, Ratio, Sum, WeightedMean
-from thymusimg.measurements.sharpness import junction_sharpness
-from thymusimg.measurements.tortuosity import divider, tortuosity
+from thymusimg.measurements.shapes.sharpness import junction_sharpness
+from thymusimg.measurements.shapes.tortuosity import divider, tortuosity
 from thymusimg.measurements.view import NO_CORTEX, NO_MEDULLA, no_stain, over
 
 if TYPE_CHECKING:
-    from thymusimg.measurements.polyline import Line
     from thymusimg.measurements.row import Row
+    from thymusimg.measurements.shapes.polyline import Line
     from thymusimg.measurements.view import SectionView
 
 COLUMNS = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.measurements.families.declare import PARENCHYMA_AREA, declare
-from thymusimg.measurements.mesh import BOXES_UM, find_voids, lacunarity, width_quantile_um
+from thymusimg.measurements.network.mesh import BOXES_UM, find_voids, lacunarity, width_quantile_um
 from thymusimg.measurements.schema import Column, Curve, Ratio, Sum, WeightedMean
 from thymusimg.measurements.view import no_stain, over
 

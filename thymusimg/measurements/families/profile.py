@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from thymusimg.measurements.axis import section_axis
 from thymusimg.measurements.families.declare import declare
-from thymusimg.measurements.profile import border_distance_um, density_profile, mean_profile, quantile_in
+from thymusimg.measurements.population.axis import section_axis
+from thymusimg.measurements.population.profile import border_distance_um, density_profile, mean_profile, quantile_in
 from thymusimg.measurements.schema import Curve, WeightedMean
 from thymusimg.measurements.view import NO_CELLS, NO_PARENCHYMA, no_stain
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from thymusimg.cells.model import Cells
-    from thymusimg.measurements.placing import CellPlaces
+    from thymusimg.measurements.population.placing import CellPlaces
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.view import SectionView
     from thymusimg.section.model import Grid, Mask

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.measurements.blobs import CROSS_RADII_UM, CROSS_RADIUS_UM, cross_ratio, find_blobs, in_window_order
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
-from thymusimg.measurements.moran import MORAN_TILE_UM, tile_autocorrelation, tile_maps
 from thymusimg.measurements.pattern.cross import measure_cross_pattern
 from thymusimg.measurements.pattern.window import Window
 from thymusimg.measurements.schema import Curve, Sum
-from thymusimg.measurements.segregation import SEGREGATION_TILES_UM, segregation_curve
+from thymusimg.measurements.stains.blobs import (
+    CROSS_RADII_UM,
+    CROSS_RADIUS_UM,
+    cross_ratio,
+    find_blobs,
+    in_window_order,
+)
+from thymusimg.measurements.stains.moran import MORAN_TILE_UM, tile_autocorrelation, tile_maps
+from thymusimg.measurements.stains.segregation import SEGREGATION_TILES_UM, segregation_curve
 from thymusimg.measurements.view import NO_PARENCHYMA, no_stain
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from thymusimg.measurements.anisotropy import measure_anisotropy
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
 from thymusimg.measurements.schema import Curve, WeightedMean
-from thymusimg.measurements.spectrum import multitaper_spectrum
+from thymusimg.measurements.stains.anisotropy import measure_anisotropy
+from thymusimg.measurements.stains.spectrum import multitaper_spectrum
 from thymusimg.measurements.view import NO_CORTEX, NO_MEDULLA, NO_PARENCHYMA, no_stain
 
 if TYPE_CHECKING:

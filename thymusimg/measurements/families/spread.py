@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
-from thymusimg.measurements.schema import Column, Curve, WeightedMean
-from thymusimg.measurements.spatial import (
+from thymusimg.measurements.population.spatial import (
     EVENNESS_TILE_UM,
     EVENNESS_TILES_UM,
     lorenz_curve,
     measure_evenness,
     saturated_share,
 )
+from thymusimg.measurements.schema import Column, Curve, WeightedMean
 from thymusimg.measurements.tiling import lay_tiles
 from thymusimg.measurements.view import NO_CELLS, NO_PARENCHYMA
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from thymusimg.measurements.autocorrelation import autocorrelation_length_um
-from thymusimg.measurements.binned import bin_planes
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, SECTION, declare, declare_area
-from thymusimg.measurements.manders import colocalise, costes_thresholds
 from thymusimg.measurements.schema import Ratio
-from thymusimg.measurements.scramble import ScrambleNull, scramble_null
 from thymusimg.measurements.smoothing import smooth_to
+from thymusimg.measurements.stains.autocorrelation import autocorrelation_length_um
+from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.manders import colocalise, costes_thresholds
+from thymusimg.measurements.stains.scramble import ScrambleNull, scramble_null
 from thymusimg.measurements.view import NO_PARENCHYMA, no_stain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thymusimg.measurements.organisation import Coexpression
     from thymusimg.measurements.row import Row
+    from thymusimg.measurements.stains.coexpression import Coexpression
     from thymusimg.measurements.view import SectionView
     from thymusimg.section.model import FloatPlane, Mask
     from thymusimg.settings import MeasurementSettings

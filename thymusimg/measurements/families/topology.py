@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.measurements.euler import (
+from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
+from thymusimg.measurements.schema import Curve, Sum
+from thymusimg.measurements.stains.euler import (
     DILATIONS_UM,
     EULER_LEVELS,
     density_euler_curve,
     dilation_euler_curve,
 )
-from thymusimg.measurements.families.declare import BY_PARENCHYMA, declare
-from thymusimg.measurements.schema import Curve, Sum
 from thymusimg.measurements.view import NO_MEDULLA, NO_PARENCHYMA, no_stain
 
 if TYPE_CHECKING:

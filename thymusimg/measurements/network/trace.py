@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.compartments.distance import distance_px
-from thymusimg.measurements.mesh import WIDEST_UM, mesh_width_px, width_histogram
 from thymusimg.measurements.network import ridge, skeleton
 from thymusimg.measurements.network.graph import COUNTS, Graph, Pieces, as_graph, count_core, label_core
+from thymusimg.measurements.network.mesh import WIDEST_UM, mesh_width_px, width_histogram
 from thymusimg.section.coarse import block_mean
 from thymusimg.section.model import Window
 from thymusimg.section.tiles import Tile, map_tiles, tile_grid
@@ -62,7 +62,7 @@ class Network:
         Pixels by compartment and distance to the network, in steps of ``DISTANCE_STEP_UM``; the last holds the
         rest. All 0 if no points were asked for.
     widths : (4, B) int64
-        Pixels by compartment and mesh width, as :func:`thymusimg.measurements.mesh.width_histogram`.
+        Pixels by compartment and mesh width, as :func:`thymusimg.measurements.network.mesh.width_histogram`.
     at_points_um : (N,) float64
         Distance to the network at the points asked for, at most ``NEAR_UM``.
     """

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.measurements.segregation import STAIN_TOP, divergence
+from thymusimg.measurements.stains.segregation import STAIN_TOP, divergence
 from thymusimg.measurements.tiling import lay_tiles
 
 if TYPE_CHECKING:

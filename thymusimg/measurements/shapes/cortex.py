@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from thymusimg.measurements.opening import STEPS, opened_area
+from thymusimg.measurements.shapes.opening import STEPS, opened_area
 from thymusimg.measurements.smoothing import bounding_box, depth_px, distance_px, smooth_to
 
 if TYPE_CHECKING:

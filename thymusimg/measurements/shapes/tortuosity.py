@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.measurements.polyline import Line, circle_kept, is_closed, length_of, resample, smooth_along
+from thymusimg.measurements.shapes.polyline import Line, circle_kept, is_closed, length_of, resample, smooth_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +34,9 @@ def tortuosity(lines: Sequence[Line], *, smooth_um: float = SMOOTH_UM) -> Tortuo
     """Return the length of the junction over its length when smoothed along itself (R4).
 
     L(σ = 10 µm) / L(σ = 80 µm). The lines come smoothed at 10 µm already; the coarser smoothing runs along them
-    (:func:`thymusimg.measurements.polyline.smooth_along`), because islets smaller than 80 µm would vanish from a
-    blurred image. A straight line and a circle of any size give 1. Closed pieces too short for their own shape to
-    outlast the smoothing (under about 320 µm) and open ones under twice ``smooth_um`` take no part.
+    (:func:`thymusimg.measurements.shapes.polyline.smooth_along`), because islets smaller than 80 µm would vanish
+    from a blurred image. A straight line and a circle of any size give 1. Closed pieces too short for their own
+    shape to outlast the smoothing (under about 320 µm) and open ones under twice ``smooth_um`` take no part.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def scramble_null(
     first, second : (Y, X) float32
     inside : (Y, X) bool
     first_threshold, second_threshold : float
-        As in :func:`thymusimg.measurements.manders.colocalise`.
+        As in :func:`thymusimg.measurements.stains.manders.colocalise`.
     pixel_um : float
     block_um : float
         Least side of a block; it becomes an odd number of pixels.

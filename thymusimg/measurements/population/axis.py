@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.measurements.hexgrid import HexGrid, lay_hex_grid
+from thymusimg.measurements.population.hexgrid import HexGrid, lay_hex_grid
 
 if TYPE_CHECKING:
     from thymusimg.cells.model import Cells

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from thymusimg.measurements.binned import bin_planes
+from thymusimg.measurements.stains.binned import bin_planes
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask

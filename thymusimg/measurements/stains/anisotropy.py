@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from thymusimg.measurements.binned import bin_planes
 from thymusimg.measurements.smoothing import depth_px
+from thymusimg.measurements.stains.binned import bin_planes
 from thymusimg.measurements.tiling import lay_tiles
 
 if TYPE_CHECKING:

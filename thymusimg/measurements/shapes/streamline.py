@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.measurements.cortex import fill_small
+from thymusimg.measurements.shapes.cortex import fill_small
 from thymusimg.measurements.smoothing import bounding_box
 
 if TYPE_CHECKING:

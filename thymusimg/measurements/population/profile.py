@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from thymusimg.measurements.placing import cell_places
-from thymusimg.measurements.repopulation import garwood_interval
+from thymusimg.measurements.population.placing import cell_places
+from thymusimg.measurements.population.repopulation import garwood_interval
 from thymusimg.measurements.smoothing import distance_px
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from thymusimg.measurements.binned import bin_planes
 from thymusimg.measurements.smoothing import bounding_box, distance_px
+from thymusimg.measurements.stains.binned import bin_planes
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
