@@ -59,6 +59,72 @@ def test_lined_cyst_belongs_to_the_tissue_and_is_no_medulla() -> None:
     assert not (found.labels[spot(320, 250, 40)] == Compartment.MEDULLA).any()
 
 
+def lined(planes: Planes, lumen: np.ndarray, lining: np.ndarray) -> Planes:
+    for role, level in (("k14", 4000), ("k8", 2500)):
+        planes[role][lining] = level
+        planes[role][lumen] = 103
+    return planes
+
+
+def test_all_of_a_thick_lining_is_cyst_and_no_artefact_lies_around_it() -> None:
+    lumen, lining = spot(320, 250, 25), spot(320, 250, 33)
+    tissue, found = analyse(lined(paint(), lumen, lining))
+    cyst = found.labels == Compartment.CYST
+    assert cyst[lining].mean() > 0.98
+    assert np.count_nonzero(cyst & ~lining) < 0.1 * np.count_nonzero(lining)
+    assert not tissue.artefact.any()
+
+
+def test_cyst_under_a_thin_capsule_stays_closed() -> None:
+    lumen, lining = spot(378, 220, 26), spot(378, 220, 29)
+    tissue, found = analyse(lined(paint(), lumen, lining))
+    assert tissue.mask[lumen].all()
+    assert (found.labels[lumen] == Compartment.CYST).mean() > 0.95
+
+
+def test_meshes_beside_a_cyst_do_not_make_it_fat() -> None:
+    lumen, lining = spot(320, 250, 30), spot(320, 250, 34)
+    planes = lined(paint(), lumen, lining)
+    for angle in (0.0, 0.3, 0.6, 0.9):
+        mesh = spot(320 + 40 * np.sin(angle), 250 + 40 * np.cos(angle), 3)
+        planes["k14"][mesh] = planes["k8"][mesh] = 101
+    found = analyse(planes)[1]
+    assert (found.labels[lumen] == Compartment.CYST).mean() > 0.95
+
+
+def test_fat_cells_that_cling_to_the_lobe_are_no_cysts() -> None:
+    planes = paint()
+    for angle in (0.3, 1.4, 2.6):
+        y, x = 220 + 207 * np.sin(angle), 220 + 207 * np.cos(angle)
+        for plane in planes.values():
+            plane[spot(y, x, 20) & ~LOBE] = 1500
+            plane[spot(y, x, 15) & ~LOBE] = 102
+    assert not (analyse(planes)[1].labels == Compartment.CYST).any()
+
+
+def test_dim_tissue_without_epithelium_is_neither_fat_nor_a_tear() -> None:
+    dim, planes = spot(220, 320, 50), paint()
+    rng = np.random.default_rng(2)
+    for plane in planes.values():
+        plane[dim] = 100 + 0.1 * (np.median(plane[LOBE]) - 100) + rng.normal(0, 5, np.count_nonzero(dim))
+    tissue = analyse(planes)[0].mask
+    assert tissue[dim].mean() > 0.95
+    for plane in planes.values():
+        plane[dim] = 100
+    assert analyse(planes)[0].mask[dim].mean() < 0.2
+
+
+def test_tissue_rich_in_both_keratins_beside_poor_tissue_is_no_fold() -> None:
+    poor = (np.abs(Y - 330) < 40) & (np.abs(X - 220) < 110)
+    band = (np.abs(Y - 330) < 10) & (np.abs(X - 220) < 80)
+    planes = paint()
+    plain = {role: plane.copy() for role, plane in planes.items()}
+    for role, plane in planes.items():
+        plane[poor] = 100 + 0.25 * (plane[poor] - 100)
+        plane[band] = 100 + 1.5 * (plain[role][band] - 100)
+    assert analyse(planes)[0].artefact[band].mean() < 0.1
+
+
 def test_tear_stays_open_and_is_no_edge_of_the_capsule() -> None:
     tear = (np.abs(Y - 330) < 12) & (np.abs(X - 220) < 60)
     planes = paint(LOBE & ~tear)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thymusimg.compartments.edge import false_medulla
-from thymusimg.compartments.fat import find_lace
+from thymusimg.compartments.fat import find_lace, lace_gaps
 from thymusimg.compartments.model import Compartment
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ def fatty(gap_um: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_lace_of_small_cells_is_fat() -> None:
     plane, tissue = fatty(18)
-    fat = find_lace(plane, plane, tissue, PX)
+    fat = find_lace(*lace_gaps(plane, plane, tissue, PX), PX)
     assert fat[24:176, 24:66].mean() > 0.95
     assert not fat[:, 90:].any()
 
 
 def test_solid_tissue_and_a_net_with_small_meshes_are_no_fat() -> None:
     plane, tissue = fatty(6)
-    assert not find_lace(plane, plane, tissue, PX).any()
-    assert not find_lace(np.where(tissue, plane + 50, 0), plane, tissue, PX).any()
+    assert not find_lace(*lace_gaps(plane, plane, tissue, PX), PX).any()
+    assert not find_lace(*lace_gaps(np.where(tissue, plane + 50, 0), plane, tissue, PX), PX).any()

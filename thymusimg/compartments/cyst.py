@@ -22,11 +22,12 @@ _MIN_RADIUS_UM = 6.0  # wider than the meshes of a network
 _REACH_UM = 6.0  # the lining lies so near the lumen
 _PEAK_UM = 12.0
 _UNEVEN_UM = 4.0
-_LINING_UM = 24.0  # and ends at most so far from it
+_LINING_UM = 40.0  # and ends so far from it at most
 _LINING_GAIN = 1.4  # and so many times brighter than the upper quartile of the tissue's local densities
+_OVER_TISSUE = 2.0  # and so many times brighter than the tissue beyond it, as a median all round
 _DENSITY_UM = 20.0
 _AROUND_UM = 30.0  # beyond a cyst
-_MAX_FREE = 0.25  # share of a cyst's surroundings off the tissue; fat cells that cling to it have more
+MAX_FREE = 0.25  # share of a cyst's surroundings off the tissue; fat cells that cling to it have more
 _MIN_UM2 = 100.0  # less than the smallest lumen; what is left of a lining off it
 
 
@@ -47,8 +48,8 @@ def find_cysts(
     """Return the cysts of a section, lumen and lining.
 
     A lumen is a dark gap in which a disc of 6 µm fits and whose outline runs, for the most part, along keratin 1.4
-    times brighter than the upper quartile of the tissue's densities. Vessels and tears have no such lining. The
-    lining ends where it has fallen to half of its height.
+    times brighter than the upper quartile of the tissue's densities, and twice as bright as the tissue beyond it.
+    Vessels and tears have no such lining. It ends half-way down to that tissue.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def find_cysts(
     upper = [np.float32(_upper_density(plane, mask, px)) for plane in fine]
     reach = int(np.ceil(_LINING_UM / px)) + 2
     ring = disc(_REACH_UM / px)
-    for number, window in enumerate(_windows(labels, len(area), reach), start=1):
+    for number, window in enumerate(windows(labels, len(area), reach), start=1):
         lumen = labels[window] == number
         near = within(lumen, _REACH_UM / px)
         outline = near & ~within(lumen, _REACH_UM / px - 1) & where[window]
@@ -95,7 +96,7 @@ def find_cysts(
 
 
 def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mask:
-    """Return the lumen and what lies as near to it as its lining.
+    """Return the lumen and what lies as near to it as its lining; nothing if the lining is no brighter than tissue.
 
     The lining ends where the median brightness at equal distance from the lumen, all round, has fallen half-way
     from its peak to the tissue beyond it: strands and bright tissue on one side do not widen it.
@@ -105,7 +106,10 @@ def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mas
     rings = [bright[(step > n) & (step <= n + 1)] for n in range(int(_LINING_UM / px))]
     profile = np.array([float(np.median(ring)) if len(ring) else 0.0 for ring in rings])
     peak = int(profile[: int(np.ceil(_PEAK_UM / px))].argmax())
-    half = (profile[peak] + profile[peak:].min()) / 2
+    beyond = profile[peak:].min()
+    if profile[peak] < _OVER_TISSUE * beyond:
+        return np.zeros_like(lumen)
+    half = (profile[peak] + beyond) / 2
     end = peak + int(np.flatnonzero(profile[peak:] <= half)[0])
     # Where the lumen narrows, no disc fits and the lining lies farther from it.
     return np.asarray((distance <= end) | ((distance <= end + _UNEVEN_UM / px) & (bright > half)), bool)
@@ -114,17 +118,21 @@ def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mas
 def embedded(cyst: Mask, tissue: Mask, px: float) -> Mask:
     """Return the cysts that lie in the tissue for the most part of their outline.
 
-    Fat cells that cling to the tissue, or lie among others, do not.
+    Fat cells that cling to the tissue do not.
     """
+    out = cyst.copy()
     labels, area = components(cyst)
-    around, apart = np.zeros(len(area), np.int64), np.zeros(len(area), np.int64)
-    for number, window in enumerate(_windows(labels, len(area), int(_AROUND_UM / px) + 2), start=1):
+    for number, window in enumerate(windows(labels, len(area), int(_AROUND_UM / px) + 2), start=1):
         own = labels[window] == number
-        ring = dilate(own, _AROUND_UM / px) & ~cyst[window]
-        around[number], apart[number] = np.count_nonzero(ring), np.count_nonzero(ring & ~tissue[window])
-    keep = apart < _MAX_FREE * around
-    keep[0] = False
-    return np.asarray(keep[labels], bool)
+        if free_share(own, tissue[window] | cyst[window], px) > MAX_FREE:
+            out[window] &= ~own
+    return out
+
+
+def free_share(own: Mask, tissue: Mask, px: float) -> float:
+    """Return how much of the surroundings of a cyst is no tissue, 0 to 1."""
+    ring = dilate(own, _AROUND_UM / px) & ~own
+    return float(np.count_nonzero(ring & ~tissue) / max(int(np.count_nonzero(ring)), 1))
 
 
 def _upper_density(plane: FloatPlane, mask: Mask, px: float) -> float:
@@ -135,7 +143,7 @@ def _upper_density(plane: FloatPlane, mask: Mask, px: float) -> float:
     return max(quantiles(values, (0.75,), shrunken(mask, factor) > 0.5)[0], 1e-6)
 
 
-def _windows(labels: npt.NDArray[np.uint32], count: int, margin: int) -> list[tuple[slice, slice]]:
+def windows(labels: npt.NDArray[np.uint32], count: int, margin: int) -> list[tuple[slice, slice]]:
     """Return the bounding box of every number from 1, grown by ``margin``."""
     rows, cols = np.nonzero(labels)
     numbers = labels[rows, cols]

@@ -10,15 +10,12 @@ from thymusimg.compartments.shapes import closed, components, dilate, fill_holes
 from thymusimg.compartments.smooth import blur
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from thymusimg.section.model import FloatPlane, Mask
 
 _MIN_CELL_UM2 = 50.0  # no mesh of a smoothed keratin network is so wide
 _MAX_CELL_UM2 = 20_000.0
-_EMPTY_GAP = 0.5  # of the least light of tissue: nearer to bare glass than to tissue
 _WALL_UM = 20.0  # half the greatest distance between neighbouring cells
 _MIN_CELLS = 4
 _THIN_WALL_UM = 15.0  # the same for cells that are seen one by one
@@ -29,11 +26,10 @@ _EMPTY = 0.1  # of the typical brightness of the tissue
 _GLARING = 4.0
 
 
-def find_fat(bright: Mask, px: float, light: Callable[[Mask], FloatPlane] | None = None) -> Mask:
+def find_fat(bright: Mask, px: float) -> Mask:
     """Return the fat among the bright pixels of a slide, walls and empty insides.
 
-    At least four gaps, each wider than a mesh of keratin, lie side by side with thin walls between them. Fat cells
-    are empty: gaps that are for the most part dim, and not dark, are tissue poor in epithelium.
+    At least four gaps, each wider than a mesh of keratin, lie side by side with thin walls between them.
 
     Parameters
     ----------
@@ -41,25 +37,20 @@ def find_fat(bright: Mask, px: float, light: Callable[[Mask], FloatPlane] | None
         What is brighter than glass.
     px : float
         Pixel size in µm.
-    light : callable, optional
-        Returns the light of the pixels of a mask, as a share of the least light of tissue.
     """
     labels, area = holes(bright)
     cell = (area >= _MIN_CELL_UM2 / px**2) & (area <= _MAX_CELL_UM2 / px**2)
     gaps = np.asarray(cell[labels], bool)
-    if light is not None and gaps.any():
-        total = np.bincount(labels[gaps], weights=light(gaps), minlength=len(area))
-        cell &= total <= _EMPTY_GAP * area
-        gaps = np.asarray(cell[labels], bool)
     found = _side_by_side(gaps, labels, _WALL_UM / px)
     return dilate(found, _WALL_UM / px) & (bright | found) if found.any() else found
 
 
-def find_lace(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float, *, cyst: Mask | None = None) -> Mask:
-    """Return the fat that was taken for tissue because its cells are small: light fills them at a coarse look.
+def lace_gaps(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple[npt.NDArray[np.uint32], Mask]:
+    """Return what may be the insides of small fat cells, numbered, and the tissue with its holes filled.
 
-    Looked at finely, the insides of fat cells are as dark as glass, a tenth of the tissue, while a mesh of the
-    keratin network holds out-of-focus light. What holds no such cell over the width of a mesh or two is no fat.
+    Light fills such cells at a coarse look. Looked at finely, they are as dark as glass, a tenth of the tissue,
+    while a mesh of the keratin network holds out-of-focus light. What holds no such cell over the width of a mesh or
+    two is no fat.
 
     Parameters
     ----------
@@ -68,19 +59,21 @@ def find_lace(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float, *, cyst:
     tissue : (Y, X) bool
     px : float
         Pixel size in µm.
-    cyst : (Y, X) bool, optional
-        Lumens that are known to be no fat cells.
     """
     filled = fill_holes(tissue)
-    allowed = filled if cyst is None else filled & ~cyst
     light = np.zeros(tissue.shape, np.float32)
     for plane in (k14, k8):
         typical = max(float(np.median(plane[tissue])), 1e-6)
         light += blur(np.minimum(plane, np.float32(_GLARING * typical)), _FINE_UM / px) / np.float32(2 * typical)
-    labels, area = components((light < _EMPTY) & allowed, connectivity=4)
+    labels, area = components((light < _EMPTY) & filled, connectivity=4)
     cell = (area >= _MIN_LUMEN_UM2 / px**2) & (area <= _MAX_CELL_UM2 / px**2)
     cell[0] = False
-    gaps = np.asarray(cell[labels], bool)
+    return np.where(cell[labels], labels, np.uint32(0)), filled
+
+
+def find_lace(labels: npt.NDArray[np.uint32], filled: Mask, px: float) -> Mask:
+    """Return the fat that was taken for tissue because its cells are small, from :func:`lace_gaps`."""
+    gaps = labels > 0
     found = _side_by_side(gaps, labels, _THIN_WALL_UM / px)
     if not found.any():
         return found
@@ -89,7 +82,7 @@ def find_lace(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float, *, cyst:
     # Cells cut at their tops look solid; next to fat, what is no wider than a cell or two belongs to it.
     loose = filled & ~fat
     loose &= ~opened(loose, _LOOSE_UM / px)
-    return (fat | (loose & dilate(fat, _LOOSE_UM / px))) & allowed
+    return fat | (loose & dilate(fat, _LOOSE_UM / px))
 
 
 def _side_by_side(gaps: Mask, labels: npt.NDArray[np.uint32], reach_px: float) -> Mask:

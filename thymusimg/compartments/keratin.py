@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.capsule import bright_rim, capsule_thickness_um, thin_parts
-from thymusimg.compartments.cyst import embedded, find_cysts
+from thymusimg.compartments.cyst import MAX_FREE, find_cysts, free_share, windows
 from thymusimg.compartments.edge import false_medulla
-from thymusimg.compartments.fat import find_lace
+from thymusimg.compartments.fat import find_lace, lace_gaps
 from thymusimg.compartments.junction import (
     corticomedullary_axis,
     depth_from_capsule_um,
@@ -55,6 +55,8 @@ _GLARING = 3.0  # times the medulla's own K14 density
 _GLARING_EDGE = 2.0
 _MIN_K8 = 0.2  # K8 of medulla over K8 of cortex; below it, K8 is not a marker of this section's medulla
 _WITHOUT_K8 = 0.35
+_MAX_LACE = 0.3  # share of a cyst's surroundings that are fat if its lumen is taken for a fat cell's
+_LACE_REACH_UM = 150.0  # gaps farther from a lumen say nothing about it
 _MIN_MIXED = 3.0  # area of mixed tissue over its least width squared; a widening of the border has less
 _JUDGED = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE)
 
@@ -127,11 +129,20 @@ def _lumens(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple[M
     A lumen with tissue around it is a cyst, and none of the gaps of a lace; one among fat cells is one of them.
     """
     cyst = find_cysts(k14, k8, fill_holes(tissue), px)
-    fat = find_lace(k14, k8, tissue, px)
-    if (fat & cyst).any():
-        cyst = embedded(cyst, tissue & ~fat, px)
-        fat = find_lace(k14, k8, tissue, px, cyst=cyst)
-    return cyst, fat
+    gaps, filled = lace_gaps(k14, k8, tissue, px)
+    fat = find_lace(gaps, filled, px)
+    if not (fat & cyst).any():
+        return cyst, fat
+    labels, area = components(cyst)
+    for number, window in enumerate(windows(labels, len(area), int(_LACE_REACH_UM / px)), start=1):
+        own = labels[window] == number
+        if (own & fat[window]).any():
+            # Its own gap makes fat of what surrounds it; the others must not.
+            others = find_lace(np.where(own, np.uint32(0), gaps[window]), filled[window], px)
+            apart = free_share(own, tissue[window] & ~fat[window], px)
+            if apart > _MAX_LACE or free_share(own, tissue[window] & ~others, px) > MAX_FREE:
+                cyst[window] &= ~own
+    return cyst, find_lace(np.where(cyst, np.uint32(0), gaps), filled, px) & ~cyst
 
 
 @dataclass(frozen=True)

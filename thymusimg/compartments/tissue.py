@@ -12,7 +12,7 @@ from thymusimg.compartments.fold import find_folds, find_specks
 from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
 from thymusimg.compartments.model import Tissue
 from thymusimg.compartments.quantile import quantiles
-from thymusimg.compartments.shapes import components, dilate, fill_holes, fill_small_holes, opened
+from thymusimg.compartments.shapes import components, dilate, fill_holes, fill_small_holes, holes, opened
 from thymusimg.compartments.smooth import masked_blur
 from thymusimg.errors import TissueError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thymusimg.settings.compartments import TissueSettings
 
 _GLARE_UM = 20.0  # light spills so far from bright tissue onto the glass
+_DIM = 0.5  # of the least light of tissue
 _MIN_RELIEF = 0.3  # a field without glass is tissue if its smoothed brightness varies by this much of its median
 _MIN_GLASS_PX = 50
 
@@ -62,7 +63,8 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
     notes: tuple[str, ...] = ()
     solid = valid & ~glass.mask
     if glass.found:
-        solid &= ~find_fat(solid, px, lambda where: glass.light(planes, where) / np.float32(glass.cut))
+        solid |= _dim_holes(solid, planes, glass)
+        solid &= ~find_fat(solid, px)
         mask = _outline(solid, px, settings)
     else:
         _require_relief(planes, valid, settings.smoothing_um / px)
@@ -89,6 +91,19 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
         del fine
         artefact |= find_folds(lit, mask & ~cyst & ~artefact, px, settings)
     return Tissue(mask, artefact, background, spread, notes)
+
+
+def _dim_holes(bright: Mask, planes: Mapping[str, FloatPlane], glass: Glass) -> Mask:
+    """Return the holes that are no glass: tissue poor in epithelium, nearer to the darkest tissue than to glass.
+
+    Tears, vessels, cysts and fat cells are empty.
+    """
+    labels, area = holes(bright)
+    inside = labels > 0
+    light = np.bincount(labels[inside], weights=glass.light(planes, inside), minlength=len(area))
+    dim = light > _DIM * glass.cut * area
+    dim[0] = False
+    return np.asarray(dim[labels], bool)
 
 
 def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
