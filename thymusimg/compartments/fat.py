@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.shapes import closed, components, dilate, fill_holes, holes, opened
+from thymusimg.compartments.shapes import closed, components, dilate, fill_holes, opened
 from thymusimg.compartments.smooth import blur
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _EMPTY = 0.1  # of the typical brightness of the tissue
 _GLARING = 4.0
 
 
-def find_fat(bright: Mask, px: float) -> Mask:
+def find_fat(bright: Mask, gaps: tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]], px: float) -> Mask:
     """Return the fat among the bright pixels of a slide, walls and empty insides.
 
     At least four gaps, each wider than a mesh of keratin, lie side by side with thin walls between them.
@@ -35,13 +35,15 @@ def find_fat(bright: Mask, px: float) -> Mask:
     ----------
     bright : (Y, X) bool
         What is brighter than glass.
+    gaps : (Y, X) uint32, (N,) int64
+        Its holes, numbered, and their areas in pixels, as :func:`thymusimg.compartments.shapes.holes` gives them.
     px : float
         Pixel size in µm.
     """
-    labels, area = holes(bright)
+    labels, area = gaps
     cell = (area >= _MIN_CELL_UM2 / px**2) & (area <= _MAX_CELL_UM2 / px**2)
-    gaps = np.asarray(cell[labels], bool)
-    found = _side_by_side(gaps, labels, _WALL_UM / px)
+    inside = np.asarray(cell[labels], bool)
+    found = _side_by_side(inside, labels, _WALL_UM / px)
     return dilate(found, _WALL_UM / px) & (bright | found) if found.any() else found
 
 
@@ -49,8 +51,8 @@ def lace_gaps(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple
     """Return what may be the insides of small fat cells, numbered, and the tissue with its holes filled.
 
     Light fills such cells at a coarse look. Looked at finely, they are as dark as glass, a tenth of the tissue,
-    while a mesh of the keratin network holds out-of-focus light. What holds no such cell over the width of a mesh or
-    two is no fat.
+    while a mesh of the keratin network holds out-of-focus light. What holds no such cell over the width of a mesh
+    or two is no fat.
 
     Parameters
     ----------

@@ -19,6 +19,8 @@ from thymusimg.errors import TissueError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
+
     from thymusimg.section.model import FloatPlane, Mask
     from thymusimg.section.survey import Survey
     from thymusimg.settings.compartments import TissueSettings
@@ -61,10 +63,12 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
         raise TissueError("tissue: the section has no valid pixel (empty outline, or an empty mosaic)")
     glass = find_glass(planes, valid, settings.smoothing_um / px, settings.threshold, settings.noise_sd)
     notes: tuple[str, ...] = ()
-    solid = valid & ~glass.mask
+    solid = closed = valid & ~glass.mask
     if glass.found:
-        solid |= _dim_holes(solid, planes, glass)
-        solid &= ~find_fat(solid, px)
+        labels, area = _empty_holes(solid, planes, glass)
+        closed = solid | (labels > 0)
+        fat = find_fat(solid, (labels, area), px)
+        solid, closed = solid & ~fat, closed & ~fat
         mask = _outline(solid, px, settings)
     else:
         _require_relief(planes, valid, settings.smoothing_um / px)
@@ -81,7 +85,7 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
     if len(lit) == 2:
         fine = {role: fine_blur(plane, px) for role, plane in lit.items()}
         inside, pair = fill_holes(mask), (fine["k14"], fine["k8"])
-        cyst = find_cysts(lit["k14"], lit["k8"], inside, px, fine=pair, where=inside | fill_holes(solid)) & valid
+        cyst = find_cysts(lit["k14"], lit["k8"], inside, px, fine=pair, where=inside | closed) & valid
         if (cyst & ~inside).any():
             # The thin wall between a lumen and the outside falls to the opening, unless the lumen is solid.
             cyst = embedded(cyst, inside, px)
@@ -93,17 +97,24 @@ def find_tissue(survey: Survey, settings: TissueSettings) -> Tissue:
     return Tissue(mask, artefact, background, spread, notes)
 
 
-def _dim_holes(bright: Mask, planes: Mapping[str, FloatPlane], glass: Glass) -> Mask:
-    """Return the holes that are no glass: tissue poor in epithelium, nearer to the darkest tissue than to glass.
+def _empty_holes(
+    bright: Mask, planes: Mapping[str, FloatPlane], glass: Glass
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Return the holes, numbered, and their areas, after those that are no glass were filled in ``bright``.
 
-    Tears, vessels, cysts and fat cells are empty.
+    Tears, vessels, cysts and fat cells are empty. What is nearer to the darkest tissue than to glass is tissue poor
+    in epithelium.
     """
     labels, area = holes(bright)
     inside = labels > 0
-    light = np.bincount(labels[inside], weights=glass.light(planes, inside), minlength=len(area))
+    number = labels[inside]
+    light = np.bincount(number, weights=glass.light(planes, inside), minlength=len(area))
     dim = light > _DIM * glass.cut * area
     dim[0] = False
-    return np.asarray(dim[labels], bool)
+    if dim.any():
+        bright[inside] = dim[number]
+        labels[inside] = np.where(dim[number], np.uint32(0), number)
+    return labels, np.where(dim, 0, area)
 
 
 def _outline(bright: Mask, px: float, settings: TissueSettings) -> Mask:
