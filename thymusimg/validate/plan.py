@@ -56,8 +56,8 @@ class Extent:
     animals: int = 4
 
 
-FULL = Extent(6, 6, 3, 3, 4, 12, 2000, 20, 4)
-"""About 55 minutes of one core."""
+FULL = Extent(3, 4, 2, 2, 3, 6, 2000, 20, 2)
+"""About an hour of one core."""
 SHORT = Extent(1, 1, 0, 1, 1, 2, 200, 1, 1, every=5, sizes=("small",), animals=3)
 TINY = Extent(1, 0, 0, 0, 0, 0, 50, 0, 0, presets=("progenitor_10wk",), sizes=("small",))
 FIRST_SEED = 101
