@@ -61,7 +61,7 @@ def validate(
     ] = Path("thymusimg-validation"),
     full: Annotated[
         bool,
-        typer.Option("--full", help="The whole protocol: 30-45 minutes on two free cores. Without: a few."),
+        typer.Option("--full", help="The whole protocol: half an hour on two free cores. Without: a few minutes."),
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: as many as suit.")] = 0,
     cache: Annotated[
