@@ -83,7 +83,7 @@ def test_a_bundle_gives_the_runs_own_numbers_again(finished: Path) -> None:
 
 def test_the_runs_own_settings_give_its_comparison(finished: Path) -> None:
     table = varied(finished, "compartments.medulla_cut=0.4,0.5", "measurements.tile_min_coverage=0.7")
-    comparisons = pd.read_csv(finished / "tables" / "comparisons.csv")
+    comparisons = pd.read_parquet(finished / "tables" / "comparisons.parquet")
     primary = comparisons[comparisons["role"] == "primary"].set_index("endpoint")
     own = table[table["is_default"]].set_index("endpoint")
     same = table[table["value"] == "0.5"].set_index("endpoint")

@@ -120,7 +120,13 @@ def read_reference(
     StudyTableError
     """
     try:
-        animals = pd.read_csv(path, dtype={"animal": str, "group": str}, keep_default_na=False, na_values=[""])
+        animals = pd.read_csv(
+            path,
+            dtype={"animal": str, "group": str},
+            keep_default_na=False,
+            na_values=[""],
+            float_precision="round_trip",
+        )
     except (OSError, ValueError) as error:
         raise StudyTableError(f"{path}: the reference of the Organisation Index cannot be read ({error})") from None
     if {"animal", "group"} <= set(animals.columns):

@@ -34,7 +34,11 @@ def read_sections(path: Path) -> pd.DataFrame:
     header = pd.read_csv(path, nrows=0).columns
     text = {name: str for name in header if name in SUBJECT_TEXT or name.endswith("_reason")}
     sections = pd.read_csv(
-        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in header if n not in text}
+        path,
+        dtype=text,
+        keep_default_na=False,
+        na_values={n: [""] for n in header if n not in text},
+        float_precision="round_trip",  # to the last bit what was written, whatever the library's default
     )
     return with_subject(sections)
 
