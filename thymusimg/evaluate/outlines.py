@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.errors import UnreadableError
+from thymusimg.section.roi import geojson_features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from thymusimg.section.model import LabelPlane, Mask
@@ -76,7 +77,7 @@ def read_shapes(path: Path) -> tuple[Shape, ...]:
         raise UnreadableError(f"{path}: is no GeoJSON file ({error}).") from None
     shapes: list[Shape] = []
     unknown: set[str] = set()
-    for feature in _features(content):
+    for feature in geojson_features(content):
         name = _class_of(feature)
         what = NAMES.get(name.strip().lower())
         if what is None:
@@ -155,16 +156,6 @@ def fill(rings: Sequence[npt.NDArray[np.float64]], shape: tuple[int, int], pixel
         np.add.at(crossings, (row, np.clip(np.ceil(x), 0, width).astype(np.int64)), 1)
     inside: Mask = (np.cumsum(crossings[:, :-1], axis=1) % 2).astype(bool)
     return inside
-
-
-def _features(content: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(content, list):
-        for item in content:
-            yield from _features(item)
-    elif isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        yield from _features(content.get("features") or [])
-    elif isinstance(content, dict) and content.get("type") == "Feature":
-        yield content
 
 
 def _class_of(feature: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thymusimg.measurements.schema import Column
+from thymusimg.measurements.schema import Column, Table
 from thymusimg.measurements.table_columns import ANIMAL, GROUP, SECTION_COLUMNS, SECTION_ID, declare_columns
 
 ORGANISATION_COLUMNS = declare_columns(
@@ -61,26 +61,35 @@ ORGAN_COLUMNS = declare_columns(
     ),
 )
 
+_UNIT = (
+    ("donor", "text", "Donor of the human cells", "str"),
+    ("batch", "text", "Staining or imaging batch", "str"),
+    ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
+    ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
+    ("section_ids", "text", "The sections that were pooled", "str"),
+    ("n_sections", "count", "Sections that were pooled", "int", "≥ 1"),
+)
+"""What is said of whatever sections are pooled to, behind its name and group."""
+
+
+def _pooled(table: Table) -> tuple[Column, ...]:
+    """Declare the columns of ``sections.csv`` that pool, for a table of what they are pooled to."""
+    return tuple(
+        Column(c.name, table, c.unit, f"{c.definition} ({c.pool})", c.source, "float", c.pool, c.scale, c.interval)
+        for c in SECTION_COLUMNS
+        if c.pool is not None
+    )
+
+
 ANIMAL_COLUMNS = (
     *declare_columns(
         "animals",
         "study table",
         ("animal", "text", "The animal: the unit of every comparison", "str"),
         GROUP,
-        ("donor", "text", "Donor of the human cells", "str"),
-        ("batch", "text", "Staining or imaging batch", "str"),
-        ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
-        ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
-        ("section_ids", "text", "The sections that were pooled", "str"),
-        ("n_sections", "count", "Sections that were pooled", "int", "≥ 1"),
+        *_UNIT,
     ),
-    *(
-        Column(
-            c.name, "animals", c.unit, f"{c.definition} ({c.pool})", c.source, "float", c.pool, c.scale, c.interval
-        )
-        for c in SECTION_COLUMNS
-        if c.pool is not None
-    ),
+    *_pooled("animals"),
     *ORGANISATION_COLUMNS,
     *ORGAN_COLUMNS,
 )
@@ -92,20 +101,9 @@ LOBE_COLUMNS = (
         ("animal", "text", "The animal that the lobe is of", "str"),
         ("lobe", "text", "Lobe, as the study table has it", "str"),
         GROUP,
-        ("donor", "text", "Donor of the human cells", "str"),
-        ("batch", "text", "Staining or imaging batch", "str"),
-        ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),
-        ("negative_control", "true/false", "Whether all its sections are negative controls of human CD45", "bool"),
-        ("section_ids", "text", "The sections that were pooled", "str"),
-        ("n_sections", "count", "Sections of the lobe that were pooled", "int", "≥ 1"),
+        *_UNIT,
     ),
-    *(
-        Column(
-            c.name, "lobes", c.unit, f"{c.definition} ({c.pool})", c.source, "float", c.pool, c.scale, c.interval
-        )
-        for c in SECTION_COLUMNS
-        if c.pool is not None
-    ),
+    *_pooled("lobes"),
 )
 
 COMPARISON_COLUMNS = declare_columns(

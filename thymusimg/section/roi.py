@@ -51,7 +51,7 @@ def read_roi(path: Path, pixel_size_um: float, name: str | None = None) -> tuple
         raise UnreadableError(f"{path}: there is no such ROI file.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UnreadableError(f"{path}: is no GeoJSON file ({error}).") from error
-    features = list(_features(content))
+    features = list(geojson_features(content))
     named = [f for f in features if name and _name(f) == name]
     try:
         polygons = [polygon for feature in named or features for polygon in _polygons(feature)]
@@ -86,12 +86,13 @@ def roi_mask(outlines: Sequence[npt.NDArray[np.float64]], grid: Grid) -> Mask:
     return drawn.astype(bool)
 
 
-def _features(content: Any) -> Iterator[dict[str, Any]]:
+def geojson_features(content: Any) -> Iterator[dict[str, Any]]:
+    """Yield the features of GeoJSON content, however they are wrapped; a bare geometry is one without properties."""
     if isinstance(content, list):
         for item in content:
-            yield from _features(item)
+            yield from geojson_features(item)
     elif isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        yield from _features(content.get("features") or [])
+        yield from geojson_features(content.get("features") or [])
     elif isinstance(content, dict) and content.get("type") == "Feature":
         yield content
     elif isinstance(content, dict) and "coordinates" in content:
