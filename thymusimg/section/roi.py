@@ -87,7 +87,7 @@ def roi_mask(outlines: Sequence[npt.NDArray[np.float64]], grid: Grid) -> Mask:
 
 
 def geojson_features(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield the features of GeoJSON content, however they are wrapped; a bare geometry is one without properties."""
+    """Yield the features of GeoJSON content, however wrapped; a bare geometry is one without properties."""
     if isinstance(content, list):
         for item in content:
             yield from geojson_features(item)
