@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "thymusimg"
 ORDER = (
     ("errors", "progress", "_version"),
     ("settings", "provenance", "device"),
+    ("models",),
     ("section",),
+    ("networks",),
     ("channels",),
     ("compartments",),
     ("cells",),
@@ -23,6 +25,7 @@ ORDER = (
     ("pipeline",),
     ("batch",),
     ("export",),
+    ("train",),
     ("validate",),
     ("cli",),
     ("__main__",),
@@ -30,8 +33,11 @@ ORDER = (
 RANK = {room: i for i, rooms in enumerate(ORDER) for room in rooms}
 # may use what lies below; only the command line and the validation may use them
 BESIDE = {"phantom": RANK["measurements"], "evaluate": RANK["study"]}
-USERS = {"cli", "validate"}
-FORBIDDEN = {"torch", "napari", "qtpy", "PySide6", "cellpose", "thymusimg_napari"}
+USERS = {"cli", "train", "validate"}
+FORBIDDEN = {"napari", "qtpy", "PySide6", "thymusimg_napari"}
+NETWORK_LIBRARIES = {"torch", "cellpose"}
+# the rooms that run networks, the one that asks whether a device is there, and the adapter of foreign weights
+MAY_USE_NETWORKS = {"networks", "train", "device", "cells/cellpose"}
 
 
 def modules() -> list[Path]:
@@ -72,9 +78,11 @@ def test_imports_point_one_way(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_viewer_and_no_network_library(path):
-    if room_of(path) == "device":
-        return  # the one place that asks whether torch is there
-    assert not FORBIDDEN & {name.split(".")[0] for name in imported(path)}
+    used = {name.split(".")[0] for name in imported(path)}
+    assert not FORBIDDEN & used
+    place = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    if not {room_of(path), place} & MAY_USE_NETWORKS:
+        assert not NETWORK_LIBRARIES & used
 
 
 def test_import_is_light():
