@@ -2,7 +2,7 @@
 
 The rule, on background-subtracted planes:
 
-1. Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue.
+1. Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue (``frame.py``).
 2. The ratio of the local densities K14 / K8 (Gaussian, ``density_um``) is searched for two populations. If their
    ratios differ by ``min_contrast`` or more and K14 itself rises by 1.4 or more, their median densities are the
    levels of medulla and cortex, and a ratio says which mixture of the two it is. A contrast below a factor of two
@@ -22,43 +22,28 @@ a factor of two over the section moves the border.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.capsule import bright_rim, capsule_thickness_um, thin_parts
-from thymusimg.compartments.cyst import MAX_FREE, find_cysts, free_share, windows
-from thymusimg.compartments.edge import false_medulla
-from thymusimg.compartments.fat import find_lace, lace_gaps
-from thymusimg.compartments.junction import (
-    corticomedullary_axis,
-    depth_from_capsule_um,
-    junction_contours,
-    signed_distance_um,
-)
+from thymusimg.compartments.frame import Division, segment_with
 from thymusimg.compartments.levels import Levels, judge_one_population, measure_levels
 from thymusimg.compartments.model import Compartment, Compartments
-from thymusimg.compartments.patches import absorb_small
-from thymusimg.compartments.shapes import components, depth_px, drop_small, fill_holes, opened
+from thymusimg.compartments.shapes import components, drop_small, opened
 from thymusimg.compartments.share import local_densities, share_width_um, voted_share
-from thymusimg.errors import RoleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from thymusimg.compartments.model import Tissue
-    from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
+    from thymusimg.section.model import FloatPlane, Grid, Mask
     from thymusimg.settings.compartments import CompartmentSettings
 
 _GLARING = 3.0  # times the medulla's own K14 density
 _GLARING_EDGE = 2.0
 _MIN_K8 = 0.2  # K8 of medulla over K8 of cortex; below it, K8 is not a marker of this section's medulla
 _WITHOUT_K8 = 0.35
-_MAX_LACE = 0.3  # share of a cyst's surroundings that are fat if its lumen is taken for a fat cell's
-_LACE_REACH_UM = 150.0  # gaps farther from a lumen say nothing about it
 _MIN_MIXED = 3.0  # area of mixed tissue over its least width squared; a widening of the border has less
-_JUDGED = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE)
 
 
 def segment_compartments(
@@ -87,73 +72,13 @@ def segment_compartments(
     RoleError
         If a keratin is missing.
     """
-    for role in ("k14", "k8"):
-        if role not in planes:
-            raise RoleError(
-                f"compartments: the {role} stain is missing; both keratins are needed, map it with --channel"
-            )
-    k14, k8 = planes["k14"], planes["k8"]
-    px = grid.pixel_um
-    # Fat of small cells stands among the tissue until both keratins are looked at finely.
-    cyst, fat = _lumens(k14, k8, tissue.mask, px)
-    inside = tissue.mask & ~fat
-    cyst &= inside
-    filled = fill_holes(inside)
-    depth = (depth_px(filled) - np.float32(0.5)) * np.float32(px)
-    judged = inside & ~tissue.artefact & ~cyst & ~thin_parts(filled, px)
-    thickness = capsule_thickness_um(k14, k8, judged, depth, px, settings)
-    judged &= depth > thickness
-    judged &= ~bright_rim(k14, judged, depth, px, settings)
-
-    labels = np.full(grid.shape, Compartment.BACKGROUND, np.uint8)
-    labels[inside] = Compartment.OTHER
-    labels[cyst] = Compartment.CYST
-    labels[tissue.artefact & inside] = Compartment.ARTEFACT
-    confidence = np.zeros(grid.shape, np.float32)
-    reasons: dict[str, str] = {}
-    cuts = {"capsule_um": thickness}
-    if judged.any():
-        found = _divide(k14, k8, judged, px, settings)
-        labels[judged], confidence[judged] = found.labels[judged], found.confidence[judged]
-        labels = absorb_small(labels, [int(c) for c in _JUDGED], settings.min_islet_um2 / px**2)
-        labels[false_medulla(labels, px)] = Compartment.OTHER
-        cuts |= found.cuts
-        if found.note:
-            reasons["compartments"] = found.note
-    return _with_distances(labels, confidence, inside, grid, settings, reasons, cuts)
+    return segment_with(divide_by_keratins, planes, tissue, grid, settings, method="keratin")
 
 
-def _lumens(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple[Mask, Mask]:
-    """Return the cysts and the fat of the tissue.
-
-    A lumen with tissue around it is a cyst, and none of the gaps of a lace; one among fat cells is one of them.
-    """
-    cyst = find_cysts(k14, k8, fill_holes(tissue), px)
-    gaps, filled = lace_gaps(k14, k8, tissue, px)
-    fat = find_lace(gaps, filled, px)
-    if not (fat & cyst).any():
-        return cyst, fat
-    labels, area = components(cyst)
-    for number, window in enumerate(windows(labels, len(area), int(_LACE_REACH_UM / px)), start=1):
-        own = labels[window] == number
-        if (own & fat[window]).any():
-            # Its own gap makes fat of what surrounds it; the others must not.
-            others = find_lace(np.where(own, np.uint32(0), gaps[window]), filled[window], px)
-            apart = free_share(own, tissue[window] & ~fat[window], px)
-            if apart > _MAX_LACE or free_share(own, tissue[window] & ~others, px) > MAX_FREE:
-                cyst[window] &= ~own
-    return cyst, find_lace(np.where(cyst, np.uint32(0), gaps), filled, px) & ~cyst
-
-
-@dataclass(frozen=True)
-class _Division:
-    labels: LabelPlane
-    confidence: FloatPlane
-    cuts: dict[str, float]
-    note: str = ""
-
-
-def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> _Division:
+def divide_by_keratins(
+    k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings
+) -> Division:
+    """Tell cortex and medulla of the judged tissue apart by the rule of this module, as :class:`Division`."""
     d14, d8 = local_densities(k14, k8, judged, settings.density_um / px)
     levels = measure_levels(d14[judged], d8[judged], settings)
     if levels is None or not (levels.clear or _lasts(k14, k8, judged, px, settings)):
@@ -170,7 +95,7 @@ def _divide(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: 
     mixed = opened(between, settings.mixed_width_um / 2 / px)
     labels[drop_small(mixed, _MIN_MIXED * (settings.mixed_width_um / px) ** 2)] = Compartment.INDETERMINATE
     labels[_foreign(near14, near8, judged, levels)] = Compartment.OTHER
-    return _Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, width, settings))
+    return Division(labels, _confidence(near14, near8, share, levels), _as_table(levels, width, settings))
 
 
 def _lasts(k14: FloatPlane, k8: FloatPlane, judged: Mask, px: float, settings: CompartmentSettings) -> bool:
@@ -200,7 +125,7 @@ def _foreign(d14: FloatPlane, d8: FloatPlane, judged: Mask, levels: Levels) -> M
     return np.asarray(bare | hit[patch], bool)
 
 
-def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: CompartmentSettings) -> _Division:
+def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: CompartmentSettings) -> Division:
     kind, present, note = judge_one_population(d14[judged], d8[judged], settings)
     labels = np.full(judged.shape, Compartment.INDETERMINATE, np.uint8)
     confidence = np.zeros(judged.shape, np.float32)
@@ -209,7 +134,7 @@ def _one_population(d14: FloatPlane, d8: FloatPlane, judged: Mask, settings: Com
         labels[plane > present] = Compartment.CORTEX if kind == "cortex" else Compartment.MEDULLA
         confidence = _certainty(np.log2(np.maximum(plane, 1e-6) / present))
     name = {"cortex": "k8_density", "medulla": "k14_density"}.get(kind)
-    return _Division(
+    return Division(
         labels, confidence, {"density_um": settings.density_um} | ({name: present} if name else {}), note
     )
 
@@ -245,38 +170,3 @@ def _as_table(levels: Levels, width_um: float, settings: CompartmentSettings) ->
         "medulla_cut": settings.medulla_cut,
         "mixed_share": settings.mixed_share,
     }
-
-
-def _with_distances(
-    labels: LabelPlane,
-    confidence: FloatPlane,
-    tissue: Mask,
-    grid: Grid,
-    settings: CompartmentSettings,
-    reasons: dict[str, str],
-    cuts: dict[str, float],
-) -> Compartments:
-    lines = junction_contours(labels, grid, settings.junction_smoothing_um)
-    depth = depth_from_capsule_um(tissue, grid)
-    present = {code for code in _JUDGED if bool((labels == code).any())}
-    if not lines:
-        absent = [c.name.lower() for c in (Compartment.MEDULLA, Compartment.CORTEX) if c not in present]
-        reasons["junction"] = (
-            f"no {' and no '.join(absent)} was found" if absent else "cortex and medulla do not touch"
-        )
-    if Compartment.MEDULLA not in present:
-        reasons["axis"] = "no medulla was found"
-    if not np.isfinite(depth).any():
-        reasons["depth"] = reasons["axis"] = "the field of view holds no edge of the tissue"
-    return Compartments(
-        grid=grid,
-        labels=labels,
-        tissue=tissue,
-        confidence=confidence,
-        distance_to_cmj_um=signed_distance_um(labels, tissue, lines, grid),
-        depth_from_capsule_um=depth,
-        axis=corticomedullary_axis(labels, depth, grid),
-        junction_um=lines,
-        reasons=reasons,
-        cuts=cuts,
-    )
