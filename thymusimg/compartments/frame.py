@@ -1,8 +1,9 @@
 """What surrounds a division of the tissue into cortex and medulla, whichever method divides it.
 
-Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue; what remains is judged.
-A division (the keratin rule, a forest, a network) says what of it is cortex, medulla, or neither. Patches too small
-to be a compartment are then absorbed, connective tissue along the edge is no medulla, and the junction is drawn.
+Cysts, folds, debris, strands and the capsule are set apart, and fat is taken off the tissue; the rest is judged.
+A division (the keratin rule, a forest, a network) says what of it is cortex, medulla, or neither. Patches too
+small to be a compartment are then absorbed, connective tissue along the edge is no medulla, and the junction is
+drawn.
 """
 
 from __future__ import annotations
