@@ -130,10 +130,17 @@ def ours(phantom: Phantom) -> tuple[LabelPlane, npt.NDArray[np.uint32]]:
     counted = _analyse(phantom, with_cells=True)
     if isinstance(counted, str):
         return np.zeros(phantom.truth.labels.shape, np.uint8), np.zeros(phantom.pixels.shape[1:], np.uint32)
-    return counted.prepared.compartments.labels, _painted(phantom, counted)
+    return counted.prepared.compartments.labels, paint_cells(phantom, counted)
 
 
-def _painted(phantom: Phantom, counted: Counted) -> npt.NDArray[np.uint32]:
+def paint_cells(phantom: Phantom, counted: Counted) -> npt.NDArray[np.uint32]:
+    """Return the cells that were found as a label image.
+
+    Raises
+    ------
+    CellsError
+        If none could be looked for.
+    """
     height, width = phantom.pixels.shape[1:]
     if counted.cells is None:
         raise CellsError(counted.cells_reason)
@@ -175,17 +182,22 @@ def _class_scores(maps: Maps) -> dict[str, float]:
 
 
 def _cells(phantom: Phantom, counted: Counted, labels: LabelPlane) -> dict[str, dict[str, Any]]:
+    scores = {OTSU: score_cells(phantom, otsu_cells(phantom))}
+    if counted.cells is None:
+        return {OURS: {"cells_reason": counted.cells_reason}} | scores
+    return {OURS: score_cells(phantom, paint_cells(phantom, counted), labels)} | scores
+
+
+def score_cells(
+    phantom: Phantom, cells: npt.NDArray[np.uint32], labels: LabelPlane | None = None
+) -> dict[str, Any]:
+    """Return the scores of a label image of cells against the truth, as ``thymusimg evaluate`` takes them.
+
+    ``labels`` are the compartments that densities are per; without them they are per true area, as for a method
+    that draws no parenchyma.
+    """
     pixel = phantom.pixel_size_um
     truth = Labelled("s", "truth", cells=Raster(phantom.truth.instances, pixel))
-    found: dict[str, npt.NDArray[np.uint32]] = {OTSU: otsu_cells(phantom)}
-    scores: dict[str, dict[str, Any]] = {}
-    if counted.cells is not None:
-        found = {OURS: _painted(phantom, counted)} | found
-    else:
-        scores[OURS] = {"cells_reason": counted.cells_reason}
-    for method, cells in found.items():
-        # the baseline's densities are per true area: it draws no parenchyma to speak of
-        maps = maps_of(phantom, labels if method == OURS else phantom.truth.labels)
-        row = cell_row(Labelled("s", method, cells=Raster(cells, pixel)), truth, maps)
-        scores[method] = {k: v for k, v in row.items() if k != "reason"}
-    return scores
+    maps = maps_of(phantom, phantom.truth.labels if labels is None else labels)
+    row = cell_row(Labelled("s", "result", cells=Raster(cells, pixel)), truth, maps)
+    return {k: v for k, v in row.items() if k != "reason"}
