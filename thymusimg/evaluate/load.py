@@ -26,7 +26,7 @@ TABLE = Path("tables") / "sections.csv"
 EXPECTED = "Expected the folder of a run, a bundle (ID.zarr), OME-Zarr labels, a label TIFF, or outlines (.geojson)"
 
 
-def load(path: Path, pixel_size_um: float | None = None) -> list[Labelled]:
+def load(path: Path, pixel_size_um: float | None = None, what: str = "") -> list[Labelled]:
     """Return what a path says about its sections, in the order of their names.
 
     Parameters
@@ -35,6 +35,9 @@ def load(path: Path, pixel_size_um: float | None = None) -> list[Labelled]:
         A run's folder (also a truth's, or one that holds ``truth/``), a bundle, or a label file.
     pixel_size_um : float, optional
         Side of a label file's pixel, where the file records none.
+    what : str
+        ``cells`` or ``compartments``: what the labels of a file are that does not say so itself. Without it, they
+        are compartments where every value is a compartment's code.
 
     Raises
     ------
@@ -48,13 +51,13 @@ def load(path: Path, pixel_size_um: float | None = None) -> list[Labelled]:
     if path.suffix.lower() in (".geojson", ".json"):
         return [Labelled("", str(path), shapes=read_shapes(path))]
     if path.is_file():
-        return [_from_image(path, pixel_size_um)]
+        return [_from_image(path, pixel_size_um, what)]
     if folder := _run_folder(path):
         rows = _rows(folder)
         bundles = sorted((folder / "sections").glob("*.zarr"))
         return [_from_bundle(p, rows) for p in bundles]
     if (path / "zarr.json").exists() or (path / ".zattrs").exists() or (path / ".zgroup").exists():
-        return [_from_zarr(path)]
+        return [_from_zarr(path, what)]
     raise CallError(f"{path}: is none of what can be compared. {EXPECTED}.")
 
 
@@ -74,23 +77,23 @@ def _from_bundle(path: Path, rows: Mapping[str, Mapping[str, object]]) -> Labell
     bundle = Bundle.open(path)
     own = bundle.attributes.get("section") or {}
     name = str(own.get("section_id") or path.stem)
-    rasters = {label: _raster(path / "labels" / label) for label in _label_names(path)}
+    rasters = {label: _raster(path / "labels" / label) for label in label_names(path)}
     return Labelled(
         name, str(path), rasters.get("compartments"), rasters.get("tissue"), rasters.get("cells"),
         row=rows.get(name, own),
     )  # fmt: skip
 
 
-def _from_zarr(path: Path) -> Labelled:
+def _from_zarr(path: Path, what: str) -> Labelled:
     try:
         group = zarr.open_group(path, mode="r")
         if "thymusimg" in group.attrs:
             return _from_bundle(path, {})
     except (OSError, KeyError, ValueError) as error:
         raise UnreadableError(f"{path}: cannot be read as OME-Zarr ({error}). {EXPECTED}.") from None
-    names = _label_names(path)
+    names = label_names(path)
     if not names:
-        return _as_compartments_or_cells(path, _raster(path))
+        return _as_compartments_or_cells(path, _raster(path), what)
     rasters = {name: _raster(path / "labels" / name) for name in names}
     known = {k: v for k, v in rasters.items() if k in ("compartments", "tissue", "cells")}
     if not known:
@@ -101,7 +104,8 @@ def _from_zarr(path: Path) -> Labelled:
     return Labelled("", str(path), known.get("compartments"), known.get("tissue"), known.get("cells"))
 
 
-def _label_names(path: Path) -> list[str]:
+def label_names(path: Path) -> list[str]:
+    """Return the label images of an OME-Zarr image."""
     labels = path / "labels"
     if not labels.is_dir():
         return []
@@ -136,7 +140,7 @@ def _raster(path: Path) -> Raster:
     return Raster(array, side[0], first[0])
 
 
-def _from_image(path: Path, pixel_size_um: float | None) -> Labelled:
+def _from_image(path: Path, pixel_size_um: float | None, what: str) -> Labelled:
     image = open_image(path)
     try:
         if len(image.channel_names) != 1 or image.dtype.kind not in "iu":
@@ -149,15 +153,20 @@ def _from_image(path: Path, pixel_size_um: float | None) -> Labelled:
         labels = image.read(0, 0, Window(0, height, 0, width))
     finally:
         image.close()
-    return _as_compartments_or_cells(path, Raster(labels, side, None))
+    return _as_compartments_or_cells(path, Raster(labels, side, None), what)
 
 
-def _as_compartments_or_cells(path: Path, raster: Raster) -> Labelled:
+def _as_compartments_or_cells(path: Path, raster: Raster, what: str) -> Labelled:
     """Tell class codes from cells: only codes of compartments make a map of compartments."""
     values = set(np.unique(raster.array()).tolist())
     if values <= {0}:
         raise UnreadableError(f"{path}: holds nothing but 0.")
-    if values <= CODES:
+    if what == "compartments" and not values <= CODES:
+        raise UnreadableError(
+            f"{path}: holds the value {min(values - CODES)}, which is no compartment's code (1 cortex, 2 medulla, "
+            "3 indeterminate, 4 cyst, 5 other, 255 artefact)."
+        )
+    if values <= CODES and what != "cells":
         note = (
             f"{path.name}: read as compartments (1 cortex, 2 medulla, 3 indeterminate, 4 cyst, 5 other, "
             "255 artefact)"

@@ -14,7 +14,7 @@ from thymusimg.errors import UnreadableError
 from thymusimg.section.roi import geojson_features
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from thymusimg.section.model import LabelPlane, Mask
@@ -63,8 +63,10 @@ class Shape:
         return first - sum(holes)
 
 
-def read_shapes(path: Path) -> tuple[Shape, ...]:
+def read_shapes(path: Path, names: Mapping[str, Compartment | str] = NAMES) -> tuple[Shape, ...]:
     """Read the outlines of a GeoJSON file; the class is the ``classification`` (or ``name``) of a feature.
+
+    ``names`` says what the class names mean, lower case.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def read_shapes(path: Path) -> tuple[Shape, ...]:
     unknown: set[str] = set()
     for feature in geojson_features(content):
         name = _class_of(feature)
-        what = NAMES.get(name.strip().lower())
+        what = names.get(name.strip().lower())
         if what is None:
             unknown.add(name or "(no class)")
             continue
@@ -90,7 +92,7 @@ def read_shapes(path: Path) -> tuple[Shape, ...]:
     if unknown:
         raise UnreadableError(
             f"{path}: holds outlines of unknown class: {', '.join(sorted(unknown))}. Known are "
-            f"{', '.join(NAMES)}: rename or delete the others, so that nothing is left out in silence."
+            f"{', '.join(names)}: rename or delete the others, so that nothing is left out in silence."
         )
     if not shapes:
         raise UnreadableError(f"{path}: holds no polygon.")

@@ -117,6 +117,7 @@ class _Reader:
             projection=self.text("projection") or None,
             roi=self.file("roi", needed),
             pixel_size_um=self.read("pixel_size_um", lambda text: entries.pixel_size_um(text, decimal_comma), None),
+            annotation=self.file("annotation", needed),
             number=self.row.number,
         )
 

@@ -21,7 +21,7 @@ REQUIRED_COLUMNS = ("section_id", "path", "animal", "group")
 PATH_COLUMNS = tuple(f"path_{role}" for role in ROLES)
 OPTIONAL_COLUMNS = (
     *("donor", "batch", "timepoint", "level", "lobe", "scene", "projection", "roi", "pixel_size_um"),
-    *("negative_control", "exclude", "notes"),
+    *("negative_control", "exclude", "notes", "annotation"),
     *ROLES,
     *PATH_COLUMNS,
 )
@@ -52,6 +52,8 @@ class SectionRow:
         GeoJSON outlines that bound the section on a shared slide.
     pixel_size_um : float or None
         Side of a full-resolution pixel in µm, where the table gives it.
+    annotation : Path or None
+        What somebody drew on the section, for training; an analysis does not look at it.
     number : int
         Row in the spreadsheet; the header is row 1.
     """
@@ -64,6 +66,7 @@ class SectionRow:
     projection: str | None = None
     roi: Path | None = None
     pixel_size_um: float | None = None
+    annotation: Path | None = None
     number: int = 0
 
     @property

@@ -39,7 +39,7 @@ _TOML = f"""\
 #   cd45 k14 k8 dapi  name or number (from 0) of the stain's channel; empty if the file's own names say it
 #   negative_control  yes for untreated mice or secondary-only sections: they set the threshold of human CD45
 #   exclude           yes to leave a section out; it stays listed, say why in notes
-# Further columns: level, lobe, scene, projection, roi, pixel_size_um,
+# Further columns: level, lobe, scene, projection, roi, pixel_size_um, annotation,
 # and path_cd45, path_k14, path_k8, path_dapi instead of path where each stain is a file of its own.
 table = "{TABLE_NAME}"
 

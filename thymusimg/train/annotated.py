@@ -1,4 +1,4 @@
-"""What people have drawn on sections, as data that training takes: cells at full resolution, compartments coarse."""
+"""What people have drawn on sections, as data that training takes: cells at full size, compartments coarse."""
 
 from __future__ import annotations
 
