@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from thymusimg.cells.model import Gate
+    from thymusimg.cells.normalise import InputLevels
+    from thymusimg.compartments.model import Tissue
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
 
 
@@ -37,6 +39,8 @@ class AnnotatedCells:
         What was looked at: off ``labels`` but inside it there is no cell; outside it nothing is known.
     gate : Gate
         The section's CD45 gate, in the units of ``planes``.
+    levels : InputLevels
+        Statistics of the whole section that scale a network's input, as an analysis takes them.
     corner_px : (int, int)
         Row and column of the first pixel on the slide.
     notes : tuple of str
@@ -50,6 +54,7 @@ class AnnotatedCells:
     labels: npt.NDArray[np.uint32]
     annotated: Mask
     gate: Gate
+    levels: InputLevels
     corner_px: tuple[int, int] = (0, 0)
     notes: tuple[str, ...] = ()
 
@@ -80,8 +85,8 @@ class AnnotatedCompartments:
         Data are split by ``animal``, never by section or tile.
     planes : mapping of str to (Y, X) float32
         ``k14`` and ``k8``, corrected as :meth:`thymusimg.channels.correct.Correction.apply_coarse` does.
-    tissue : (Y, X) bool
-        All tissue, found as in an analysis.
+    tissue : Tissue
+        Found as in an analysis.
     grid : Grid
     labels : (Y, X) uint8
         Codes of :class:`thymusimg.compartments.model.Compartment`; 0 where nothing was annotated.
@@ -92,7 +97,7 @@ class AnnotatedCompartments:
     section_id: str
     animal: str
     planes: Mapping[str, FloatPlane]
-    tissue: Mask
+    tissue: Tissue
     grid: Grid
     labels: LabelPlane
     notes: tuple[str, ...] = ()
