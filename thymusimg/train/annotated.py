@@ -29,7 +29,7 @@ class AnnotatedCells:
     section_id, animal : str
         Data are split by ``animal``, never by section or tile.
     planes : mapping of str to (Y, X) float32
-        Stains by role at full resolution over the region (the bounding box of ``annotated``), corrected as
+        Stains by role at full resolution over the region and a margin of 20 µm, corrected as
         :meth:`thymusimg.channels.correct.Correction.apply` does; always ``cd45``, others where the slide has them.
     pixel_um : float
         Side of a pixel in µm.
