@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from thymusimg._version import __version__
-from thymusimg.cli import evaluation, export
+from thymusimg.cli import evaluation, export, models
 from thymusimg.errors import CancelledError, ThymusimgError
 
 
@@ -77,6 +77,14 @@ SettingsFile = Annotated[
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
+        raise typer.Exit
+
+
+def _slurm_template(wanted: bool) -> None:
+    if wanted:
+        from thymusimg.cli.studies import print_slurm_template
+
+        print_slurm_template()
         raise typer.Exit
 
 
@@ -157,21 +165,31 @@ def run(
     study: Annotated[Path, typer.Argument(help="Study table (CSV), or a study.toml that names one.")],
     out: Out,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: as many as suit.")] = 0,
-    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (tcp://…).")] = "",
+    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler (tcp://…) whose workers do it.")] = "",
+    slurm: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--slurm", help="Profile (TOML): workers are SLURM jobs, submitted from here."),
+    ] = None,
+    slurm_template: Annotated[
+        bool,
+        typer.Option(
+            "--slurm-template", callback=_slurm_template, is_eager=True, help="Print a profile to fill in."
+        ),
+    ] = False,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Serve Dask's dashboard; needs bokeh.")] = False,
     compartments: Compartments = None,
     cells: Cells = None,
     device: Device = "auto",
     restart: Restart = False,
 ) -> None:
     """Analyse a whole study; goes on where an earlier run stopped."""
-    from thymusimg.cli.studies import run_table
+    from thymusimg.cli.studies import place, run_table
 
     raise typer.Exit(
         run_table(
             study,
             out,
-            workers=workers,
-            scheduler=scheduler,
+            placement=place(workers, scheduler, slurm, dashboard=dashboard),
             compartments=compartments,
             cells=cells,
             device=device,
@@ -244,19 +262,10 @@ def compare(
         vary_thresholds(folder, settings, vary or [], product=grid, workers=workers)
 
 
-@app.command()
-def models() -> None:
-    """List the trained models that are installed."""
-    from thymusimg.pipeline import CELL_METHODS, COMPARTMENT_METHODS
-
-    typer.echo("Methods without training: --compartments " + ", ".join(COMPARTMENT_METHODS)
-               + " · --cells " + ", ".join((*CELL_METHODS, "none")))  # fmt: skip
-    typer.echo("Trained models: none is installed.")
-
-
 app.command()(evaluation.evaluate)
 app.command()(evaluation.validate)
 app.command()(export.export)
+app.command()(models.models)
 
 
 def _command() -> str:
