@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,23 +17,23 @@ from thymusimg.cells.company import count_company
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
 from thymusimg.cells.evenness import FLOOR_SD, even_out
 from thymusimg.cells.evidence import is_autofluorescent, score_outlines
+from thymusimg.cells.light import CellLight, TooCoarseError, one_thread_in_opencv, refuse_coarse
 from thymusimg.cells.model import Cells
-from thymusimg.cells.overlap import REACH_UM, count_positive, keep_best, paint, sum_under
+from thymusimg.cells.overlap import REACH_UM, keep_best, paint, sum_under
 from thymusimg.cells.seeds import SUPPORT_UM, find_seeds
-from thymusimg.errors import CellsError, PixelSizeError
 from thymusimg.progress import silent
 from thymusimg.section.model import Window
 from thymusimg.section.tiles import map_tiles, tile_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from thymusimg.cells.model import Gate
     from thymusimg.channels.correct import Correction
     from thymusimg.compartments.model import Compartments
     from thymusimg.progress import Progress
-    from thymusimg.section.model import FloatPlane, Mask, Section
+    from thymusimg.section.model import FloatPlane, Section
     from thymusimg.settings import CellSettings
+
+__all__ = ["TooCoarseError", "detect_cells"]
 
 WORKING_UM = 0.5
 """Finer sections are binned by a whole factor to pixels of at most this side; outlines do not need finer ones."""
@@ -53,11 +52,6 @@ JOINED_PX, TILES_A_THREAD = 2048, 4
 """Smaller tiles are joined to this side where every thread still gets so many: a tile reads 80 µm around itself."""
 LEAST_SEEN = 0.6
 """Part of a cell's outline that must not be covered by others."""
-STAINS = ("cd45", "k14", "k8")
-
-
-class TooCoarseError(CellsError, PixelSizeError):
-    """The section is too coarse for cells; everything but the cells can still be measured."""
 
 
 @dataclass(frozen=True)
@@ -118,26 +112,23 @@ def detect_cells(
         If the pixels are coarser than ``settings.coarsest_pixel_um``: too coarse for cells. The rest of the section
         can be measured; the pipeline makes it NaN and a reason.
     """
-    if section.pixel_size_um > settings.coarsest_pixel_um * (1 + 1e-6):
-        raise TooCoarseError(
-            f"{section.section_id}: pixels of {section.pixel_size_um:.3g} µm are too coarse for cells; "
-            f"at most {settings.coarsest_pixel_um:.3g} µm is needed"
-        )
-    work = _Work(section, correction, compartments.analysable, gate, settings, _Scales.of(section.pixel_size_um))
-    wanted = _with_tissue(work.analysable, section, max(tile_px, JOINED_PX))
+    refuse_coarse(section, settings.coarsest_pixel_um)
+    light = CellLight(section, correction, compartments.analysable, gate)
+    work = _Work(light, settings, _Scales.of(section.pixel_size_um))
+    wanted = _with_tissue(light, max(tile_px, JOINED_PX))
     if len(wanted) < TILES_A_THREAD * threads:
-        wanted = _with_tissue(work.analysable, section, tile_px)
+        wanted = _with_tissue(light, tile_px)
     fraction = np.zeros(section.grid.shape, np.float32)
     found: list[Found] = []
-    with _one_thread_in_opencv():
+    with one_thread_in_opencv():
         for core, (cells, positive, where) in zip(
             wanted, map_tiles(work.tile, wanted, threads, progress=progress, stage="cells"), strict=True
         ):
             del core
             fraction[where] = positive
             found.append(cells)
-    fraction[~work.analysable] = 0
-    table, masks = join(found, work.stains, section.pixel_size_um)
+    fraction[~light.analysable] = 0
+    table, masks = join(found, light.stains, section.pixel_size_um)
     return Cells(table, masks, fraction, gate)
 
 
@@ -145,42 +136,17 @@ def detect_cells(
 class _Work:
     """All that a tile needs; ``tile`` is safe in several threads."""
 
-    section: Section
-    correction: Correction
-    analysable: Mask
-    gate: Gate
+    light: CellLight
     settings: CellSettings
     scales: _Scales
-
-    @property
-    def local_sd(self) -> float:
-        """SD of the background over the size of a cell."""
-        return self.gate.background_sd if math.isnan(self.gate.local_sd) else self.gate.local_sd
-
-    @property
-    def least_excess(self) -> float:
-        """How far a human cell's membrane must rise above its surroundings, in corrected units.
-
-        An absolute threshold of controls holds as it is. Otherwise the gate is so many SDs above the background,
-        and a cell so many *local* SDs above its own surroundings, whatever the slow changes of the background.
-        """
-        excess = self.gate.threshold - self.gate.background
-        if self.gate.source == "controls_absolute":
-            return excess
-        return excess / self.gate.background_sd * self.local_sd
-
-    @property
-    def stains(self) -> list[str]:
-        """The stains whose means are measured; CD45 first."""
-        return [role for role in STAINS if role in self.section.roles]
 
     def tile(self, core: Window) -> tuple[Found, FloatPlane, tuple[slice, slice]]:
         """Return the cells whose centre lies in ``core``, and its positive fraction with where it belongs."""
         window = self._aligned(core)
-        cd45 = self._read(("cd45",), window)["cd45"]
-        positive, where = self._positive(cd45, core, window)
-        if not np.any(cd45 >= self.gate.threshold):
-            return empty(len(self.stains)), positive, where
+        cd45 = self.light.read(("cd45",), window)["cd45"]
+        positive, where = self.light.positive(cd45, window, core)
+        if not np.any(cd45 >= self.light.gate.threshold):
+            return empty(len(self.light.stains)), positive, where
         outlines, scores = self._outlines(cd45, window, core)
         good = (scores >= self.settings.minimum_score) & self._on_tissue(outlines.centres, window)
         centres, radii, scores = outlines.centres[good], outlines.radii[good], scores[good]
@@ -197,7 +163,7 @@ class _Work:
             & (centres[:, 1] < core.x1 - 0.5)
         )
         if len(mine) == 0:
-            return empty(len(self.stains)), positive, where
+            return empty(len(self.light.stains)), positive, where
         return self._weighed(centres, radii, scores, mine, cd45, window, core), positive, where
 
     def _weighed(
@@ -212,13 +178,13 @@ class _Work:
     ) -> Found:
         """Paint and measure the outlines ``mine``, less the autofluorescent ones."""
         px = self.scales.pixel_um
-        inner = core.grown(math.ceil(MARGIN_UM / px) + 2, self.section.shape)
+        inner = core.grown(math.ceil(MARGIN_UM / px) + 2, self.light.section.shape)
         rows, columns = (
             slice(inner.y0 - window.y0, inner.y1 - window.y0),
             slice(inner.x0 - window.x0, inner.x1 - window.x0),
         )
-        others = self._read(self.stains[1:], inner)
-        planes = [np.ascontiguousarray(cd45[rows, columns]), *(others[role] for role in self.stains[1:])]
+        others = self.light.read(self.light.stains[1:], inner)
+        planes = [np.ascontiguousarray(cd45[rows, columns]), *(others[role] for role in self.light.stains[1:])]
         centres = centres - np.array([inner.y0, inner.x0])
         mine = mine[~is_autofluorescent(*likeness(planes, centres[mine], radii[mine], px))]
         boxes, starts, bits, sums = paint(centres, radii, px, mine, (inner.y0, inner.x0), inner.shape)
@@ -230,8 +196,8 @@ class _Work:
 
     def _aligned(self, core: Window) -> Window:
         """Return the window to read: the halo, on whole blocks counted from the slide's origin."""
-        halo, block = self.scales.halo_px, max(self.scales.block, self.section.grid.factor)
-        height, width = self.section.shape
+        halo, block = self.scales.halo_px, max(self.scales.block, self.light.section.grid.factor)
+        height, width = self.light.section.shape
         return Window(
             max(0, (core.y0 - halo) // block * block),
             min(height, -(-(core.y1 + halo) // block) * block),
@@ -239,28 +205,11 @@ class _Work:
             min(width, -(-(core.x1 + halo) // block) * block),
         )
 
-    def _read(self, roles: tuple[str, ...] | list[str], window: Window) -> dict[str, FloatPlane]:
-        # unmixing needs every stain together
-        needed = self.correction.roles if self.correction.unmixing is not None else roles
-        if not roles:
-            return {}
-        return self.correction.apply({role: self.section.read(role, window) for role in needed}, window)
-
-    def _positive(self, cd45: FloatPlane, core: Window, window: Window) -> tuple[FloatPlane, tuple[slice, slice]]:
-        """Count the positive pixels of the coarse pixels that begin in ``core``."""
-        factor = self.section.grid.factor
-        y0, y1, x0, x1 = (-(-edge // factor) for edge in core)
-        part = cd45[
-            y0 * factor - window.y0 : y1 * factor - window.y0, x0 * factor - window.x0 : x1 * factor - window.x0
-        ]
-        shape = (y1 - y0, x1 - x0)
-        return count_positive(part, np.float32(self.gate.threshold), factor, shape), (slice(y0, y1), slice(x0, x1))
-
     def _outlines(self, cd45: FloatPlane, window: Window, core: Window) -> tuple[Outlines, FloatPlane]:
         """Return the outlines that the cells of ``core`` depend on, and their scores."""
         scales = self.scales
         padded, top, left = self._padded(cd45, window)
-        level = even_out(_binned(padded, scales.bin), self.gate.background, self.local_sd)
+        level = even_out(_binned(padded, scales.bin), self.light.gate.background, self.light.local_sd)
         working_um = scales.pixel_um * scales.bin
         fold = scales.block // scales.bin
         smooth = cv2.GaussianBlur(level, (0, 0), SMOOTHING_UM / working_um)
@@ -269,7 +218,7 @@ class _Work:
         near = self._near(places, core, (window.y0 - top, window.x0 - left))
         places, votes = places[near], votes[near]
         outlines = trace_outlines(smooth, (places.astype(np.float64) + 0.5) * fold - 0.5, votes, working_um)
-        excess = self.least_excess / (FLOOR_SD * self.local_sd)
+        excess = self.light.least_excess / (FLOOR_SD * self.light.local_sd)
         alone = score_outlines(outlines, excess)
         scores = score_outlines(outlines, excess, count_company(places, alone, seeds.shape, working_um * fold))
         full = (outlines.centres + 0.5) * scales.bin - 0.5 - (top, left)
@@ -288,7 +237,7 @@ class _Work:
         """Continue the plane where the window ends with the slide, and complete its last blocks."""
         block = self.scales.block
         margin = SLOP_PX * block
-        height, width = self.section.shape
+        height, width = self.light.section.shape
         top, left = margin * (window.y0 == 0), margin * (window.x0 == 0)
         bottom = margin * (window.y1 == height) + -cd45.shape[0] % block
         right = margin * (window.x1 == width) + -cd45.shape[1] % block
@@ -300,15 +249,15 @@ class _Work:
     def _on_tissue(self, centres: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
         corner = np.array([window.y0, window.x0])
         pixels = np.floor(centres + 0.5).astype(np.intp) + corner
-        inside = np.all((pixels >= 0) & (pixels < np.array(self.section.shape)), axis=1)
-        coarse = np.where(inside[:, None], pixels, 0) // self.section.grid.factor
-        wanted: npt.NDArray[np.bool_] = inside & self.analysable[coarse[:, 0], coarse[:, 1]]
+        inside = np.all((pixels >= 0) & (pixels < np.array(self.light.section.shape)), axis=1)
+        coarse = np.where(inside[:, None], pixels, 0) // self.light.section.grid.factor
+        wanted: npt.NDArray[np.bool_] = inside & self.light.analysable[coarse[:, 0], coarse[:, 1]]
         return wanted
 
 
-def _with_tissue(analysable: Mask, section: Section, tile_px: int) -> list[Window]:
-    cores = (tile.core for tile in tile_grid(section.shape, tile_px))
-    return [core for core in cores if analysable[_coarse(core, section.grid.factor)].any()]
+def _with_tissue(light: CellLight, tile_px: int) -> list[Window]:
+    cores = (tile.core for tile in tile_grid(light.section.shape, tile_px))
+    return [core for core in cores if light.has_tissue(core)]
 
 
 def _binned(plane: FloatPlane, factor: int) -> FloatPlane:
@@ -317,21 +266,3 @@ def _binned(plane: FloatPlane, factor: int) -> FloatPlane:
     size = (plane.shape[1] // factor, plane.shape[0] // factor)
     binned: FloatPlane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return binned
-
-
-def _coarse(window: Window, factor: int) -> tuple[slice, slice]:
-    return (
-        slice(window.y0 // factor, -(-window.y1 // factor)),
-        slice(window.x0 // factor, -(-window.x1 // factor)),
-    )
-
-
-@contextmanager
-def _one_thread_in_opencv() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own below ours."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
