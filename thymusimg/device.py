@@ -17,7 +17,7 @@ def resolve_device(wanted: str) -> str:
     """
     if wanted == "cpu":
         return "cpu"
-    count = _cuda_devices()
+    count = count_devices()
     if wanted == "auto":
         return "cuda:0" if count else "cpu"
     number = int(wanted.partition(":")[2] or 0)
@@ -27,7 +27,8 @@ def resolve_device(wanted: str) -> str:
     return f"cuda:{number}"
 
 
-def _cuda_devices() -> int:
+def count_devices() -> int:
+    """Return how many CUDA devices torch sees here; 0 without torch."""
     if find_spec("torch") is None:
         return 0
     import torch

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from thymusimg.batch.executor import Executor, default_workers, executor
+from thymusimg.batch.cluster import Placement, workforce
 from thymusimg.batch.folder import RunFolder
+from thymusimg.batch.lease import Lease, leased
+from thymusimg.batch.needs import models_of, requirement
 from thymusimg.batch.tables import write_exclusions, write_study_tables, write_tables
 from thymusimg.batch.task import Failure, Job, Outcome, analyse_row, control_row, failure_rows
 from thymusimg.errors import UnreadableError
@@ -20,8 +24,9 @@ from thymusimg.report.html import write_report
 from thymusimg.study.design import SectionRow, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from thymusimg.batch.executor import Executor
     from thymusimg.cells.gate import ControlEvidence
     from thymusimg.settings import Settings
 
@@ -46,6 +51,7 @@ class RunRecord:
     outcomes: list[Outcome] = field(default_factory=list)
     controls: list[ControlEvidence] = field(default_factory=list)
     failed_controls: list[Failure] = field(default_factory=list)
+    device: str = "cpu"
 
     @property
     def failures(self) -> list[Failure]:
@@ -59,7 +65,7 @@ def run_study(
     *,
     watcher: Watcher,
     workers: int = 0,
-    scheduler: str = "",
+    placement: Placement | None = None,
     restart: bool = False,
     command: str = "",
 ) -> RunRecord:
@@ -68,9 +74,9 @@ def run_study(
     Parameters
     ----------
     workers : int
-        Worker processes; 0: as many as suit the machine. No result depends on it.
-    scheduler : str
-        Address of a Dask scheduler, whose workers see the same files.
+        Worker processes of this machine; 0: as many as suit it. No result depends on it.
+    placement : Placement, optional
+        In place of ``workers``: where else the work is done.
     restart : bool
         Measure again what is already there.
 
@@ -78,38 +84,78 @@ def run_study(
     ------
     ModelError
         If a method is not installed; nothing is run.
+    CallError
+        If workers cannot do the work; nothing is run.
+    DeviceError
+        If the device is not there, or no worker has it; nothing is run.
     OutputError
         If the folder cannot be written or is held by another run.
     """
     check_methods(study.settings)
+    placement = placement or Placement(workers)
+    placement.check(study.settings.compute.device)
+    if placement.elsewhere:
+        study = replace(study, rows=tuple(_absolute(row) for row in study.rows))
     folder = RunFolder(out)
     folder.make()
     record = RunRecord()
-    rows = study.analysed
-    count = workers or default_workers(len(rows))
-    threads = max(1, study.settings.compute.threads // count) if count > 1 else study.settings.compute.threads
-    settings = study.settings.model_copy(
-        update={"compute": study.settings.compute.model_copy(update={"threads": threads})}
-    )
+    begun = False
     start = time.perf_counter()
-    with folder.locked(), executor(count, scheduler, threads) as workforce:
+    with folder.locked():
         try:
-            jobs = [Job(row, settings, out, restart=restart) for row in rows]
-            _gather_controls(workforce, [j for j in jobs if j.row.subject.negative_control], record, watcher)
-            refused = _without_controls(record)
-            jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
-            _analyse(workforce, jobs, record, watcher)
+            with _workers(study, placement, folder, watcher) as (hands, lease):
+                begun = True
+                _work(study, hands, lease, record, watcher, restart=restart)
         finally:  # also when interrupted: what is done is put into the tables
-            _write(folder, study, record, command, time.perf_counter() - start, watcher)
+            if begun:
+                _write(folder, study, record, command, time.perf_counter() - start, watcher)
     return record
 
 
-def _gather_controls(workforce: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher) -> None:
+@contextmanager
+def _workers(
+    study: Study, placement: Placement, folder: RunFolder, watcher: Watcher
+) -> Iterator[tuple[Executor, Lease]]:
+    compute = study.settings.compute
+    with leased(folder.path.resolve()) as lease:
+        needed = requirement(study.settings, study.analysed, lease.out, lease.token, elsewhere=placement.elsewhere)
+        with workforce(
+            placement, needed, lease.out, sections=len(study.analysed), device=compute.device,
+            threads=compute.threads, say=watcher.say,
+        ) as hands:  # fmt: skip
+            yield hands, lease
+
+
+def _absolute(row: SectionRow) -> SectionRow:
+    """Name a row's files as other machines know them, where the working folder is another one."""
+    return replace(
+        row,
+        path=None if row.path is None else row.path.resolve(),
+        paths={role: path.resolve() for role, path in row.paths.items()},
+        roi=None if row.roi is None else row.roi.resolve(),
+    )
+
+
+def _work(
+    study: Study, hands: Executor, lease: Lease, record: RunRecord, watcher: Watcher, *, restart: bool
+) -> None:
+    record.device = hands.device
+    settings = study.settings
+    compute = settings.compute.model_copy(update={"threads": hands.threads, "device": hands.device})
+    settings = settings.model_copy(update={"compute": compute})
+    jobs = [Job(row, settings, lease.out, restart=restart) for row in study.analysed]
+    _gather_controls(hands, [j for j in jobs if j.row.subject.negative_control], record, watcher)
+    refused = _without_controls(record)
+    jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
+    _analyse(hands, jobs, record, watcher, lease)
+
+
+def _gather_controls(hands: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher) -> None:
     if not jobs or jobs[0].settings.cells.method == "none":
         return
     watcher.start("negative controls", len(jobs))
     found: dict[int, ControlEvidence] = {}
-    for position, result in workforce.run(control_row, jobs):
+    for position, result in hands.run(control_row, jobs, gpu=_needs_gpu(hands, jobs)):
         if isinstance(result, BaseException):
             result = _died(jobs[position], result)
         if isinstance(result, Failure):
@@ -131,11 +177,17 @@ def _without_controls(record: RunRecord) -> str:
     )
 
 
-def _analyse(workforce: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher) -> None:
+def _needs_gpu(hands: Executor, jobs: Sequence[Job]) -> bool:
+    """Whether only workers with a GPU may take the jobs: a network runs, and it runs on one."""
+    return hands.device == "cuda" and bool(jobs) and models_of(jobs[0].settings)[1]
+
+
+def _analyse(hands: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher, lease: Lease) -> None:
     watcher.start("sections", len(jobs))
     found: dict[int, Outcome] = {}
+    gpu = _needs_gpu(hands, jobs)
     try:
-        for position, result in workforce.run(analyse_row, jobs):
+        for position, result in hands.run(partial(analyse_row, progress=lease), jobs, gpu=gpu):
             if isinstance(result, BaseException):
                 failure = _died(jobs[position], result)
                 result = Outcome(failure.section_id, "failed", {}, failure=failure)
@@ -146,13 +198,8 @@ def _analyse(workforce: Executor, jobs: Sequence[Job], record: RunRecord, watche
 
 
 def _died(job: Job, error: BaseException) -> Failure:
-    text = (
-        "its worker process died twice (most often: out of memory); use fewer workers"
-        if type(error).__name__ == "KilledWorker"
-        else " ".join(str(error).split())
-    )
     files = "; ".join(str(f) for f in job.row.files)
-    return Failure(job.row.section_id, files, "worker", type(error).__name__, text)
+    return Failure(job.row.section_id, files, "worker", type(error).__name__, " ".join(str(error).split()))
 
 
 def _write(
@@ -185,7 +232,7 @@ def _run_json(study: Study, record: RunRecord, command: str, seconds: float) -> 
             for path, digest in o.inputs.items()
         ],
         "versions": versions(),
-        "device": "cpu",
+        "device": record.device,
         "models": [],
         "times_s": {"total": round(seconds, 2)}
         | {o.section_id: {k: round(v, 3) for k, v in o.seconds.items()} for o in record.outcomes if o.seconds},

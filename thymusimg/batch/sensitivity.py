@@ -132,7 +132,7 @@ def run_sensitivity(
     controls = _controls(out)
     names = _needed(endpoints)
     count = workers or default_workers(len(ids))
-    with executor(count, "", 1) as workforce:
+    with executor(count) as workforce:
         jobs = [Again(name, out, names, tuple(variants), controls, bool(variants)) for name in ids]
         seen = _gather(workforce, jobs, listener)
     whole = _all_variants(seen, variants, settings, names)

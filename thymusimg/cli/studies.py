@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from thymusimg.batch.cluster import Placement
 from thymusimg.batch.run import read_sections, rebuild_tables, run_section, run_study
+from thymusimg.batch.stop import stopped_by_signals
 from thymusimg.channels.open import name_section, open_section
 from thymusimg.cli.console import Console
-from thymusimg.device import resolve_device
 from thymusimg.errors import CallError, OutputError, SectionError
 from thymusimg.measurements.columns import columns
 from thymusimg.report.html import write_report
@@ -33,10 +34,9 @@ def with_methods(settings: Settings, compartments: str | None, cells: str | None
 
     Raises
     ------
-    DeviceError
-        If the device is not there.
+    SettingsError
+        If there is no such method or device.
     """
-    resolve_device(device)
     chosen = settings.model_dump(mode="python")
     if compartments:
         chosen["compartments"]["method"] = compartments
@@ -89,6 +89,7 @@ def run_one(
         If the section cannot be analysed.
     """
     mapped = parse_channels(channels)
+    Placement(1).check(settings.compute.device)
     # what is wrong with the call or the file is said before any folder is made
     section = open_section(
         slide, channels=mapped, pixel_size_um=pixel_size_um, scene=scene, projection=projection, roi=roi
@@ -115,26 +116,46 @@ def run_table(
     table: Path,
     out: Path,
     *,
-    workers: int,
-    scheduler: str,
+    placement: Placement,
     compartments: str | None,
     cells: str | None,
     device: str,
     restart: bool,
     command: str,
 ) -> int:
-    """Run a study table and return the exit status."""
+    """Run a study table and return the exit status; a SIGTERM or SIGHUP ends it as Ctrl-C does."""
     study = load_study(table)
     settings = with_methods(study.settings, compartments, cells, device)
     study = type(study)(settings, study.rows, study.folder, study.warnings, study.table)
-    with Console(debug=_debug()) as console:
+    with stopped_by_signals(), Console(debug=_debug()) as console:
         for warning in study.warnings:
             console.say(f"Note: {warning}")
-        record = run_study(
-            study, out, watcher=console, workers=workers, scheduler=scheduler, restart=restart, command=command
-        )
+        record = run_study(study, out, watcher=console, placement=placement, restart=restart, command=command)
     _say_result(out, record)
     return 1 if record.failures else 0
+
+
+def place(workers: int, scheduler: str, slurm: Path | None, *, dashboard: bool) -> Placement:
+    """Say where the work is done, from the options of the command line.
+
+    Raises
+    ------
+    SettingsError
+        If the SLURM profile is wrong.
+    """
+    profile = None
+    if slurm is not None:
+        from thymusimg.batch.profile import SlurmProfile
+
+        profile = SlurmProfile.from_toml(slurm)
+    return Placement(workers, scheduler, profile, dashboard)
+
+
+def print_slurm_template() -> None:
+    """Print a SLURM profile to fill in."""
+    from thymusimg.batch.profile import SlurmProfile
+
+    typer.echo(SlurmProfile.template(), nl=False)
 
 
 def run_demo(out: Path, workers: int, command: str) -> int:
