@@ -13,7 +13,7 @@ from thymusimg.cells.classical import detect_cells
 from thymusimg.cells.gate import ControlEvidence, estimate_gate, measure_control
 from thymusimg.channels.correct import Correction, estimate_correction
 from thymusimg.channels.quality import assess_quality
-from thymusimg.compartments.keratin import segment_compartments
+from thymusimg.compartments.methods import UNTRAINED, find_division
 from thymusimg.compartments.tissue import find_tissue
 from thymusimg.errors import CellsError, GateError, ModelError
 from thymusimg.measurements.measure import Measured, measure_section
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from thymusimg.compartments.model import Compartments, Tissue
     from thymusimg.section.model import FloatPlane, Section
 
-COMPARTMENT_METHODS = {"keratin": segment_compartments}
+COMPARTMENT_METHODS = UNTRAINED
 """Methods of ``--compartments`` that need no trained model."""
 
 CELL_METHODS = {"classical": detect_cells}
@@ -178,15 +178,13 @@ def check_methods(settings: Settings) -> None:
     ------
     ModelError
     """
-    for what, method, known in (
-        ("compartments", settings.compartments.method, tuple(COMPARTMENT_METHODS)),
-        ("cells", settings.cells.method, (*CELL_METHODS, "none")),
-    ):
-        if method not in known:
-            raise ModelError(
-                f"--{what} {method}: no such method or model is installed (found: {', '.join(known)}). "
-                "Choose one of these; 'thymusimg models' lists the models."
-            )
+    find_division(settings.compartments.method)
+    known = (*CELL_METHODS, "none")
+    if settings.cells.method not in known:
+        raise ModelError(
+            f"--cells {settings.cells.method}: no such method or model is installed (found: {', '.join(known)}). "
+            "Choose one of these; 'thymusimg models' lists the models."
+        )
 
 
 def prepare_section(
@@ -206,8 +204,8 @@ def prepare_section(
         checks = beside.submit(_check_quality, section, survey, tissue, correction, settings, clock)
         with clock.stage("compartments"):
             progress("compartments", 0.0)
-            segment = COMPARTMENT_METHODS[settings.compartments.method]
-            compartments = segment(planes, tissue, survey.grid, settings.compartments)
+            divide = find_division(settings.compartments.method, compute=settings.compute)
+            compartments = divide(planes, tissue, survey.grid, settings.compartments)
         quality = checks.result()
     return Prepared(section, settings, survey, tissue, correction, planes, quality, compartments, clock.seconds)
 

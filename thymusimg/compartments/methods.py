@@ -10,6 +10,7 @@ from thymusimg.compartments.forest_file import load_forest
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.errors import ModelError
 from thymusimg.models.find import find_model
+from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +33,15 @@ class Segment(Protocol):
         """Divide the tissue of a section."""
 
 
-def find_division(method: str, *, device: str = "auto") -> Segment:
+def find_division(method: str, *, compute: ComputeSettings | None = None) -> Segment:
     """Return what ``--compartments METHOD`` means, its model found and its hash verified.
 
     Parameters
     ----------
     method : str
         ``keratin``, ``forest``, ``network``, a model's name, or the path of a model folder.
-    device : str
-        Where a network runs.
+    compute : ComputeSettings, optional
+        Where a network runs, and on how many threads.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def find_division(method: str, *, device: str = "auto") -> Segment:
     if model.card.kind == "unet":
         from thymusimg.compartments.network import segment_by_network
 
-        return partial(segment_by_network, model=model, device=device)
+        compute = compute or ComputeSettings()
+        return partial(segment_by_network, model=model, device=compute.device, threads=compute.threads)
     raise ModelError(f"--compartments {method}: a model of kind {model.card.kind} does not divide tissue.")
 
 
