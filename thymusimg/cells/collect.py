@@ -44,17 +44,22 @@ def empty(stains: int) -> Found:
     )
 
 
-def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tuple[pd.DataFrame, CellMasks]:
-    """Join tiles to the cell table, sorted by ``y_um, x_um``, and the masks in its order."""
-    parts = [tile for tile in tiles if len(tile.boxes)] or [empty(len(stains))]
+def concatenate(tiles: Sequence[Found], stains: int) -> Found:
+    """Return the cells of several tiles as those of one, tile by tile."""
+    parts = [tile for tile in tiles if len(tile.boxes)] or [empty(stains)]
     starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.starts) for part in parts]))])
-    together = Found(
+    return Found(
         np.concatenate([part.boxes for part in parts]),
         starts.astype(np.int64),
         np.concatenate([part.bits for part in parts]),
         np.concatenate([part.sums for part in parts]),
         np.concatenate([part.scores for part in parts]),
     )
+
+
+def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tuple[pd.DataFrame, CellMasks]:
+    """Join tiles to the cell table, sorted by ``y_um, x_um``, and the masks in its order."""
+    together = concatenate(tiles, len(stains))
     pixels = together.sums[:, 0]
     y_um = together.sums[:, 2] / pixels * pixel_um
     x_um = together.sums[:, 3] / pixels * pixel_um
