@@ -108,7 +108,7 @@ def _read_cells(annotation: Annotation, section: Section, settings: Settings) ->
         labels=drawn.labels,
         annotated=drawn.annotated,
         gate=gate,
-        levels=input_levels(gate, prepared.planes.get("dapi"), prepared.compartments.analysable),
+        levels=input_levels(gate, prepared.planes.get("dapi"), prepared.compartments.tissue),
         corner_px=(drawn.window.y0, drawn.window.x0),
         notes=drawn.notes,
     )
