@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from thymusimg.cells.assign import assign_cells
-from thymusimg.cells.classical import detect_cells
 from thymusimg.cells.gate import ControlEvidence, estimate_gate, measure_control
+from thymusimg.cells.methods import UNTRAINED as UNTRAINED_CELLS
+from thymusimg.cells.methods import find_detector, identity_of
 from thymusimg.channels.correct import Correction, estimate_correction
 from thymusimg.channels.quality import assess_quality
-from thymusimg.compartments.methods import UNTRAINED, find_division
+from thymusimg.compartments.methods import UNTRAINED, find_division, model_of
 from thymusimg.compartments.tissue import find_tissue
-from thymusimg.errors import CellsError, GateError, ModelError
+from thymusimg.errors import CellsError, GateError
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.progress import Progress, silent
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COMPARTMENT_METHODS = UNTRAINED
 """Methods of ``--compartments`` that need no trained model."""
 
-CELL_METHODS = {"classical": detect_cells}
+CELL_METHODS = UNTRAINED_CELLS
 """Methods of ``--cells`` that need no trained model."""
 
 
@@ -166,25 +167,40 @@ def analyse_section(
     >>> result.measurements["medulla_fraction"]  # doctest: +SKIP
     """
     settings = settings or Settings()
-    check_methods(settings)
+    check_methods(settings, here=True)
     prepared = prepare_section(section, settings, progress=progress, cache=cache)
     return finish_section(prepared, controls=controls, progress=progress)
 
 
-def check_methods(settings: Settings) -> None:
-    """Refuse a method that is not installed, before any work.
+def check_methods(settings: Settings, *, here: bool = False) -> None:
+    """Refuse a method that is not installed, before any work; with ``here`` also a device that is not there.
 
     Raises
     ------
     ModelError
+        If there is no such method or model, or the weights are not those of its card.
+    MissingExtraError
+        If the method needs a library that is not installed.
+    DeviceError
     """
     find_division(settings.compartments.method)
-    known = (*CELL_METHODS, "none")
-    if settings.cells.method not in known:
-        raise ModelError(
-            f"--cells {settings.cells.method}: no such method or model is installed (found: {', '.join(known)}). "
-            "Choose one of these; 'thymusimg models' lists the models."
-        )
+    find_detector(settings.cells.method, compute=settings.compute if here else None)
+
+
+def models_of(settings: Settings) -> dict[str, str]:
+    """Return name, version and hash of the models that the settings name, by task; results depend on them.
+
+    Raises
+    ------
+    ModelError
+        If there is no such method or model.
+    """
+    division = model_of(settings.compartments.method)
+    models = {
+        "compartments": "" if division is None else division.identity,
+        "cells": identity_of(settings.cells.method),
+    }
+    return {task: identity for task, identity in models.items() if identity}
 
 
 def prepare_section(
@@ -267,10 +283,10 @@ def _find_cells(prepared: Prepared, controls: Sequence[ControlEvidence], progres
         section, prepared.correction, prepared.compartments, settings.gate,
         controls=controls, threads=settings.compute.threads,
     )  # fmt: skip
-    detect = CELL_METHODS[settings.cells.method]
+    detect = find_detector(settings.cells.method, compute=settings.compute)
     cells = detect(
         section, prepared.correction, prepared.compartments, gate, settings.cells,
-        tile_px=settings.compute.tile_px, threads=settings.compute.threads, progress=progress,
+        planes=prepared.planes, progress=progress,
     )  # fmt: skip
     return place_on_axis(assign_cells(cells, prepared.compartments), prepared.compartments, settings.measurements)
 

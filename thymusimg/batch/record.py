@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from thymusimg.measurements.population.profile import profile_by_distance
+from thymusimg.pipeline import models_of
 from thymusimg.provenance import now, versions
 from thymusimg.report.overlays import draw_section, to_jpeg
 from thymusimg.section.store import BundleContent, LabelImage, plain
@@ -141,6 +142,7 @@ def _attributes(result: SectionResult, key: str, inputs: Mapping[str, str]) -> d
             "created": now(),
             "inputs": dict(inputs),
             "versions": versions(),
+            "models": models_of(result.prepared.settings),
             "settings": result.prepared.settings.model_dump(mode="json"),
             "section": result.measured.section,
             "reasons": dict(result.measured.reasons),

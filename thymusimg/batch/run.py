@@ -19,6 +19,7 @@ from thymusimg.batch.tables import write_exclusions, write_study_tables, write_t
 from thymusimg.batch.task import Failure, Job, Outcome, analyse_row, control_row, failure_rows
 from thymusimg.errors import UnreadableError
 from thymusimg.pipeline import check_methods
+from thymusimg.pipeline import models_of as identities
 from thymusimg.provenance import now, versions
 from thymusimg.report.html import write_report
 from thymusimg.study.design import SectionRow, Study
@@ -233,7 +234,7 @@ def _run_json(study: Study, record: RunRecord, command: str, seconds: float) -> 
         ],
         "versions": versions(),
         "device": record.device,
-        "models": [],
+        "models": [{"task": task, "model": model} for task, model in identities(study.settings).items()],
         "times_s": {"total": round(seconds, 2)}
         | {o.section_id: {k: round(v, 3) for k, v in o.seconds.items()} for o in record.outcomes if o.seconds},
         "study": {

@@ -13,7 +13,7 @@ from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.cells.gate import ControlEvidence
 from thymusimg.channels.open import open_section
 from thymusimg.errors import CancelledError, SectionError, ThymusimgError, UnreadableError
-from thymusimg.pipeline import control_evidence, count_cells, measure_counted, prepare_section
+from thymusimg.pipeline import control_evidence, count_cells, measure_counted, models_of, prepare_section
 from thymusimg.progress import Progress, silent
 from thymusimg.provenance import result_key, sha256_of
 from thymusimg.section.store import Bundle, write_bundle
@@ -138,7 +138,7 @@ def hash_inputs(row: SectionRow) -> dict[str, str]:
 
 def _key(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
     settings = job.settings.model_dump(mode="json", exclude={"study", "compute"})
-    request = {
+    request: dict[str, Any] = {
         "settings": settings,
         "subject": asdict(job.row.subject),
         "roles": dict(section.roles),
@@ -148,6 +148,8 @@ def _key(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
         "controls": [asdict(c) for c in job.controls],
         "gate_refused": job.gate_refused,
     }
+    if models := models_of(job.settings):  # other weights under the same name: measured again
+        request["models"] = models
     return result_key(sorted(inputs.values()), request)
 
 

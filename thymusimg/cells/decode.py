@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.int32]
 
 FARTHEST_PX = 16.0
-"""Longest way to a centre: 8 µm, where the largest blasts are 11.5 µm wide; pixels that point farther are no cell's."""
+"""Longest way to a centre: 8 µm, where the largest blasts are 11.5 µm wide. Pixels that point farther are nobody's."""
 APART_PX = 3
 """Of centres nearer than this only the best is one."""
 STEPS = 16

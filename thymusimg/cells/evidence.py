@@ -83,9 +83,15 @@ def score_outlines(outlines: Outlines, excess: float, company: npt.NDArray[np.fl
     score = 1 / (1 + np.exp(-np.clip(logit, -50, 50)))
     # the scale is the root of 1 + I/floor, so the difference of squares is one of intensities
     score[seen["coverage"] < LEAST_COVERAGE] = 0
-    score[rim**2 - around**2 < RIM_PART * excess] = 0
+    score[~rises_above(rim**2 - around**2, excess)] = 0
     result: FloatPlane = score.astype(np.float32)
     return result
+
+
+def rises_above(rise: npt.NDArray[np.float64], excess: float) -> npt.NDArray[np.bool_]:
+    """Tell which cells' rims rise enough over their surroundings for a human membrane."""
+    enough: npt.NDArray[np.bool_] = rise >= RIM_PART * excess
+    return enough
 
 
 def is_autofluorescent(
