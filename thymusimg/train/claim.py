@@ -39,12 +39,15 @@ class Claim:
     ----------
     kept : list of dict
         Rows of the epochs that an earlier call has finished; empty at a fresh start.
+    trained : bool
+        The weights are there, and only what goes beside them is missing.
     finished : bool
         The same training was carried to its end here.
     """
 
     folder: Path
     kept: tuple[dict[str, float], ...] = ()
+    trained: bool = False
     finished: bool = False
 
 
@@ -84,11 +87,17 @@ def claimed(folder: Path, request: Mapping[str, Any], *, restart: bool = False) 
                 if name != ".lock":
                     (folder / name).unlink(missing_ok=True)
         _same_request(folder, request)
-        yield Claim(folder, _kept(folder / CHECKPOINT), _finished(folder))
+        trained = (folder / CARD).is_file() and not (folder / CHECKPOINT).exists()
+        yield Claim(folder, _kept(folder / CHECKPOINT), trained, trained and (folder / "README.md").is_file())
+
+
+def is_model_name(name: str) -> bool:
+    """Tell whether a model may be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _check_name(folder: Path) -> None:
-    if not _NAME.fullmatch(folder.resolve().name):
+    if not is_model_name(folder.resolve().name):
         raise CallError(
             f"--out {folder}: the folder's name becomes the model's; use letters, digits, '.', '_' and '-' only."
         )
@@ -146,7 +155,3 @@ def _kept(checkpoint: Path) -> tuple[dict[str, float], ...]:
         raise ModelError(
             f"{checkpoint}: is no whole checkpoint of a training. Remove it, or begin anew with --restart."
         ) from None
-
-
-def _finished(folder: Path) -> bool:
-    return (folder / "metrics.csv").is_file() and (folder / CARD).is_file()

@@ -10,7 +10,7 @@ from thymusimg.cells.classical import detect_cells
 from thymusimg.cells.network import detect_with_network
 from thymusimg.compartments.methods import find_division
 from thymusimg.section.model import Window
-from thymusimg.settings import CellSettings, CompartmentSettings
+from thymusimg.settings import CellSettings, CompartmentSettings, ComputeSettings
 from thymusimg.train.as_section import region_as_section
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def cell_finder(model: InstalledModel | None, device: str = "cpu") -> FindCells:
 
 def compartment_finder(model: InstalledModel | None, device: str = "cpu") -> FindCompartments:
     """Return what divides a section: a model, or the keratin rule where there is none."""
-    divide = find_division("keratin" if model is None else str(model.folder.resolve()), device=device)
+    method = "keratin" if model is None else str(model.folder.resolve())
+    divide = find_division(method, compute=ComputeSettings(device=device))
 
     def find(section: AnnotatedCompartments) -> LabelPlane:
         found = divide(section.planes, section.tissue, section.grid, CompartmentSettings())

@@ -105,18 +105,18 @@ def _finish(
     if worse:
         changes["summary"] = f"WORSE than {began_with} on its held-out animals. {card.summary}".strip()
     card = card.model_copy(update=changes)
-    write_beside(folder, card, [sentence, *notes])
     table.to_csv(folder / "metrics.csv", index=False)
+    write_beside(folder, card, [sentence, *notes])
     return Finished(folder, card, table, sentence, worse)
 
 
 def write_beside(folder: Path, card: ModelCard, notes: Sequence[str]) -> None:
-    """Write the card, its words and, where there is a history, its curves."""
+    """Write the card, where there is a history its curves, and last the words: with them a training is finished."""
     write_card(folder, card)
-    (folder / "README.md").write_text(readme(card, notes), encoding="utf-8")
     rows = read_history(folder / "history.csv")
     if rows:
         draw_history(rows, folder / "history.png")
+    (folder / "README.md").write_text(readme(card, notes), encoding="utf-8")
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -181,10 +181,11 @@ def as_metrics(table: pd.DataFrame, task: str) -> tuple[Metric, ...]:
 
 def as_text(table: pd.DataFrame) -> str:
     """Return the table as aligned lines, animals under each other."""
-    lines = [f"{'animal':<16} {'measure':<18} {'before':>8} {'after':>8} {'change':>8}"]
+    names, measures = (max(map(len, (key, *table[key].astype(str)))) for key in ("animal", "measure"))
+    lines = [f"{'animal':<{names}}  {'measure':<{measures}} {'before':>8} {'after':>8} {'change':>8}"]
     for row in table.to_dict("records"):
         numbers = (row["before"], row["after"], row["after"] - row["before"])
         shown = [f"{value:8.3f}" if np.isfinite(value) else f"{'–':>8}" for value in numbers[:2]]
         change = f"{numbers[2]:+8.3f}" if np.isfinite(numbers[2]) else f"{'–':>8}"
-        lines.append(f"{row['animal']:<16} {row['measure']:<18} {shown[0]} {shown[1]} {change}")
+        lines.append(f"{row['animal']:<{names}}  {row['measure']:<{measures}} {shown[0]} {shown[1]} {change}")
     return "\n".join(lines)
