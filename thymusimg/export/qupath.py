@@ -85,9 +85,10 @@ def write_geojson(bundle: Bundle, path: Any, *, cells: bool = True) -> int:
     return count
 
 
-def _feature(
+def feature(
     identity: str, kind: str, name: str, label: str, geometry: dict[str, Any], measurements: Mapping[str, float]
 ) -> Feature:
+    """Return one GeoJSON feature of QuPath's: ``kind`` is annotation or detection, ``name`` the class."""
     red, green, blue = COLOURS[name]
     packed = (255 << 24 | red << 16 | green << 8 | blue) - (1 << 32)  # QuPath below 0.4: a signed 32-bit integer
     return {
@@ -126,7 +127,7 @@ def _compartments(bundle: Bundle, labels: npt.NDArray[Any], grid: Grid) -> Itera
             name = compartment.name.capitalize()
             numbers = {str(k): float(v) for k, v in rows.loc[[compartment.name.lower()]].iloc[0].items()}
             geometry = _geometry(polygons, grid.factor, grid.slide_shape)
-            yield _feature(f"{section_id}/{name}", "annotation", name, f"{section_id} {name}", geometry, numbers)
+            yield feature(f"{section_id}/{name}", "annotation", name, f"{section_id} {name}", geometry, numbers)
 
 
 def _islets(bundle: Bundle, medulla: npt.NDArray[np.bool_], grid: Grid) -> Iterator[Feature]:
@@ -142,7 +143,7 @@ def _islets(bundle: Bundle, medulla: npt.NDArray[np.bool_], grid: Grid) -> Itera
     for number, piece in enumerate(large[np.argsort(-areas[large], kind="stable")], 1):
         geometry = _geometry(outline_mask(pieces == piece), grid.factor, grid.slide_shape)
         name = f"{section_id} islet {number}"
-        yield _feature(name, "annotation", ISLET, name, geometry, {"area_um2": areas[piece]})
+        yield feature(name, "annotation", ISLET, name, geometry, {"area_um2": areas[piece]})
 
 
 def _junction(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
@@ -157,7 +158,7 @@ def _junction(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
     length = bundle.attributes["section"].get("cmj_length_mm")
     numbers = {} if length is None else {"cmj_length_mm": float(length)}
     geometry = {"type": "MultiLineString", "coordinates": lines}
-    yield _feature(f"{section_id}/junction", "annotation", JUNCTION, f"{section_id} junction", geometry, numbers)
+    yield feature(f"{section_id}/junction", "annotation", JUNCTION, f"{section_id} junction", geometry, numbers)
 
 
 def _cells(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
@@ -178,7 +179,7 @@ def _cells(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
                 geometry = {"type": "Point", "coordinates": [x + 0.5, y + 0.5]}
             numbers = {str(name): float(row[name]) for name in numeric}
             name = f"{section_id} cell {number}"
-            yield _feature(name, "detection", CELL, name, geometry, numbers)
+            yield feature(name, "detection", CELL, name, geometry, numbers)
 
 
 def _strips(table: pd.DataFrame, pixel_um: float, height: int) -> Iterator[pd.DataFrame]:

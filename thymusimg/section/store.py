@@ -10,8 +10,9 @@ import io
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,16 +93,38 @@ def write_bundle(path: Path, content: BundleContent, *, threads: int = 2) -> Non
     OutputError
         If the disk is full, read-only, or may not be written.
     """
+    with _whole(path) as partial:
+        _write(partial, content, threads)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Hand out a hidden folder beside ``path`` and put it in its place when it is whole."""
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, content, threads)
+        yield partial
         _swap(partial, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_labels(path: Path, labels: Mapping[str, LabelImage], *, threads: int = 2) -> None:
+    """Write label images alone as OME-Zarr 0.5 (``path/labels/NAME``), all or nothing, replacing what lies there.
+
+    This is how annotations are kept: ``thymusimg evaluate`` reads it, and so does any viewer of OME-Zarr.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full, read-only, or may not be written.
+    """
+    with _whole(path) as partial:
+        root = zarr.open_group(partial, mode="w", zarr_format=3)
+        _write_labels(root, labels, threads)
 
 
 def _swap(partial: Path, path: Path) -> None:
@@ -136,14 +159,18 @@ def _write(folder: Path, content: BundleContent, threads: int) -> None:
         "tables": list(content.tables),
         **content.attributes,
     }
-    labels = root.create_group("labels")
-    labels.attrs["ome"] = {"version": OME_VERSION, "labels": list(content.labels)}
-    for name, label in content.labels.items():
-        _write_label(labels, name, label, threads)
+    _write_labels(root, content.labels, threads)
     _write_files(root.create_group("tables"), folder / "tables", {
         f"{name}.parquet": _parquet(table) for name, table in content.tables.items()
     })  # fmt: skip
     _write_files(root.create_group("pictures"), folder / "pictures", content.pictures)
+
+
+def _write_labels(root: zarr.Group, images: Mapping[str, LabelImage], threads: int) -> None:
+    labels = root.create_group("labels")
+    labels.attrs["ome"] = {"version": OME_VERSION, "labels": list(images)}
+    for name, label in images.items():
+        _write_label(labels, name, label, threads)
 
 
 def _write_files(group: zarr.Group, folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,0 +1,173 @@
+"""The one open section of a window: what it is, what was found on it, what was changed. No Qt, no layers.
+
+Widgets do not know each other: they change the session, and hear from it what another one changed. All of it is
+called in the window's thread; jobs hand their results over there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from thymusimg.settings import Settings
+from thymusimg_napari.autosave import Journal, journal_folder
+from thymusimg_napari.edits import EditLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thymusimg.compartments.model import Compartments
+    from thymusimg.pipeline import Counted, Prepared, SectionResult
+    from thymusimg.section.model import Section
+    from thymusimg.study.model import SectionRow, Study
+
+
+class Session:
+    """What a window is working on.
+
+    Attributes
+    ----------
+    study : Study or None
+        The study that the section was picked from.
+    row : SectionRow or None
+        How the open section was opened: a row of the study table, or one made for a lone slide.
+    section, prepared, counted, result
+        What is known so far, each from the one before; None where it is not known, or no longer true.
+    settings : Settings
+        Of every stage; the study's, until a widget changes them.
+    edits : EditLog
+        What people changed on this section.
+    journal : Journal or None
+        Where edits are kept until they are saved.
+    out : Path or None
+        The folder of results, laid out as a run's.
+    """
+
+    study_changed = Signal()
+    section_changed = Signal()
+    """Another section is open, or none."""
+    settings_changed = Signal()
+    prepared_changed = Signal()
+    """Compartments were drawn, edited, or are no longer known."""
+    counted_changed = Signal()
+    measured_changed = Signal()
+    edited = Signal(object)
+    """An :class:`Edit` was recorded."""
+
+    def __init__(self) -> None:
+        self.study: Study | None = None
+        self.row: SectionRow | None = None
+        self.section: Section | None = None
+        self.settings = Settings()
+        self.prepared: Prepared | None = None
+        self.counted: Counted | None = None
+        self.result: SectionResult | None = None
+        self.edits = EditLog()
+        self.journal: Journal | None = None
+        self.out: Path | None = None
+
+    @property
+    def section_id(self) -> str:
+        """Name of the open section, or ""."""
+        return self.section.section_id if self.section else ""
+
+    def set_study(self, study: Study | None) -> None:
+        """Work on a study; its settings become the session's."""
+        self.study = study
+        if study is not None:
+            self.settings = study.settings
+        self.study_changed.emit()
+
+    def open_section(self, row: SectionRow, section: Section) -> None:
+        """Make a section the open one; the image of the one before is closed."""
+        self._forget()
+        self.row, self.section = row, section
+        self.edits = EditLog()
+        self.journal = Journal(journal_folder(row))
+        self.section_changed.emit()
+
+    def close_section(self) -> None:
+        """Have no section open."""
+        self._forget()
+        self.section_changed.emit()
+
+    def reset(self) -> None:
+        """Have no section, no study, and the default settings."""
+        self.settings, self.out = Settings(), None
+        self.set_study(None)
+        self.close_section()
+
+    def _forget(self) -> None:
+        if self.section is not None:
+            self.section.image.close()
+        self.row = self.section = self.prepared = self.counted = self.result = self.journal = None
+        self.edits = EditLog()
+
+    def set_settings(self, settings: Settings) -> None:
+        """Take other settings; what was found with the old ones stays until it is run again."""
+        self.settings = settings
+        self.settings_changed.emit()
+
+    def set_prepared(self, prepared: Prepared | None) -> None:
+        """Take a section up to its compartments; cells and numbers that stood on others are dropped."""
+        self.prepared, self.counted, self.result = prepared, None, None
+        self.prepared_changed.emit()
+        self.counted_changed.emit()
+        self.measured_changed.emit()
+
+    def set_compartments(self, compartments: Compartments) -> None:
+        """Take other compartments, drawn or edited, in place of those of :attr:`prepared`.
+
+        Cells are kept for the Cells widget to place again; numbers are dropped.
+        """
+        if self.prepared is None:
+            return
+        self.prepared = replace(self.prepared, compartments=compartments)
+        if self.counted is not None:
+            self.counted = replace(self.counted, prepared=self.prepared)
+        self.result = None
+        self.prepared_changed.emit()
+        self.measured_changed.emit()
+
+    def set_counted(self, counted: Counted | None) -> None:
+        """Take a section with its cells; numbers are dropped."""
+        self.counted, self.result = counted, None
+        self.counted_changed.emit()
+        self.measured_changed.emit()
+
+    def set_result(self, result: SectionResult | None) -> None:
+        """Take the numbers."""
+        self.result = result
+        self.measured_changed.emit()
+
+    def record_edit(self, what: str, *, target: str, why: str = "", **details: Any) -> None:
+        """Note what a person changed; ``target`` is ``compartments``, ``cells``, ``roles`` …."""
+        self.edited.emit(self.edits.record(what, target=target, why=why, **details))
+
+
+_SESSIONS: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """Return the session of a viewer; the first call makes it, and it lives as long as the viewer."""
+    viewer = bare(viewer)
+    session = _SESSIONS.get(id(viewer))
+    if session is None:
+        session = Session()
+        _SESSIONS[id(viewer)] = session
+        weakref.finalize(viewer, _keep, session)
+    return session
+
+
+def bare(viewer: Any) -> Any:
+    """Return the viewer behind the proxy that napari hands to plugins; the proxy is another one at every look."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def _keep(session: Session) -> None:
+    """Close what is open when the viewer is gone; until then this reference keeps the session."""
+    if session.section is not None:
+        session.section.image.close()

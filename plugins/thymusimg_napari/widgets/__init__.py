@@ -1,0 +1,1 @@
+"""One widget a stage, each a thin caller of the engine."""

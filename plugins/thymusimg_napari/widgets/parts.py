@@ -1,0 +1,280 @@
+"""What the widgets are built of: a panel with its job bar, fields, tables, lists of keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from thymusimg_napari import jobs
+from thymusimg_napari.icons import themed
+from thymusimg_napari.session import bare, session_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from thymusimg.progress import Progress
+
+STATUS_COLOURS = {"pass": "#3fae5a", "warn": "#e0a100", "fail": "#e0523f", "": "#888888"}
+
+
+class Panel(QWidget):
+    """A widget of the plugin: title, body that scrolls, bar of the running job.
+
+    Subclasses put their parts into ``self.body`` and start work with :meth:`run`. ``self.viewer`` is the viewer,
+    ``self.session`` what all widgets of the window share.
+    """
+
+    def __init__(self, napari_viewer: Any, title: str, *, keys: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.viewer = bare(napari_viewer)
+        self.session = session_of(self.viewer)
+        self.setObjectName(f"thymusimg {title}")
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 6, 6, 6)
+        content = QWidget()
+        self.body = QVBoxLayout(content)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(content)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.job_bar = JobBar(self.viewer)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.job_bar)
+        if keys:
+            outer.addWidget(key_list(keys))
+        self.setMinimumWidth(320)
+
+    def run(
+        self,
+        title: str,
+        work: Callable[[Progress], Any],
+        done: Callable[[Any], None],
+        *,
+        cancelled: Callable[[], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> jobs.Job | None:
+        """Work in a thread with the panel's bar; None, and nothing is done, while a job of the panel runs."""
+        if self.job_bar.job is not None:
+            return None
+        job = jobs.start(work, title=title, done=done, cancelled=cancelled, failed=failed)
+        self.job_bar.follow(job)
+        return job
+
+    def listen(self, signal: Any, listener: Callable[..., None]) -> None:
+        """Hear a signal of the session for as long as the panel lives."""
+        signal.connect(listener)
+        self.destroyed.connect(lambda: signal.disconnect(listener, missing_ok=True))
+
+
+class JobBar(QWidget):
+    """Progress, stage and a cancel button of one job; hidden while there is none."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.job: jobs.Job | None = None
+        self.stage = QLabel()
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.cancel = QPushButton("Cancel")
+        themed(self.cancel, "cancel", viewer)
+        self.cancel.clicked.connect(self._cancel)
+        words = QVBoxLayout()
+        words.addWidget(self.stage)
+        words.addWidget(self.bar)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addLayout(words, 1)
+        row.addWidget(self.cancel)
+        self.hide()
+
+    def follow(self, job: jobs.Job) -> None:
+        """Show a job until it ends."""
+        self.job = job
+        self.stage.setText(f"{job.title} …")
+        self.bar.setRange(0, 0)  # busy, until the work says how far it is
+        self.cancel.setEnabled(True)
+        job.stepped.connect(self._step)
+        job.ended.connect(self._ended)
+        self.show()
+
+    def _step(self, stage: str, fraction: float) -> None:
+        title = self.job.title if self.job else ""
+        self.stage.setText(f"{title}: {stage}")
+        # a stage of one step stays at 0: the bar is busy then
+        self.bar.setRange(0, 1000 if fraction > 0 else 0)
+        self.bar.setValue(round(1000 * fraction))
+
+    def _cancel(self) -> None:
+        if self.job is not None:
+            self.cancel.setEnabled(False)
+            self.stage.setText(f"{self.job.title}: stopping …")
+            self.job.cancel()
+
+    def _ended(self) -> None:
+        self.job = None
+        self.hide()
+
+
+class PathField(QWidget):
+    """A line for a path and a button to choose one; ``chosen`` is emitted on Return and after choosing."""
+
+    chosen = Signal(str)
+
+    def __init__(self, viewer: Any, *, caption: str, hint: str, folder: bool = False, files: str = "") -> None:
+        super().__init__()
+        self._caption, self._folder, self._files = caption, folder, files
+        self.line = QLineEdit()
+        self.line.setPlaceholderText(hint)
+        self.line.returnPressed.connect(self._emit)
+        self.button = QToolButton()
+        self.button.setToolTip(caption)
+        themed(self.button, "open", viewer)
+        self.button.clicked.connect(self._choose)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.line, 1)
+        row.addWidget(self.button)
+
+    @property
+    def path(self) -> Path | None:
+        """What stands in the line, or None."""
+        text = self.line.text().strip()
+        return Path(text).expanduser() if text else None
+
+    def set_path(self, path: str) -> None:
+        """Write a path into the line, without telling anybody."""
+        self.line.setText(path)
+
+    def _emit(self) -> None:
+        if self.path is not None:
+            self.chosen.emit(str(self.path))
+
+    def _choose(self) -> None:
+        start = str(self.path or Path.home())
+        if self._folder:
+            path = QFileDialog.getExistingDirectory(self, self._caption, start)
+        else:
+            path, _ = QFileDialog.getOpenFileName(self, self._caption, start, self._files)
+        if path:
+            self.line.setText(path)
+            self._emit()
+
+
+class RowTable(QTableWidget):
+    """A table of rows to read: sortable, one row at a time, no editing; ``opened`` gives the row's own number."""
+
+    opened = Signal(int)
+
+    def __init__(self, headers: Sequence[str], *, stretch: int = -1) -> None:
+        super().__init__(0, len(headers))
+        self.setHorizontalHeaderLabels(list(headers))
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setWordWrap(True)
+        self.verticalHeader().hide()
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        if stretch >= 0:
+            self.horizontalHeader().setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
+        self.cellDoubleClicked.connect(lambda row, _column: self.opened.emit(self.number(row)))
+
+    def fill(self, rows: Sequence[Sequence[Any]], *, tips: Sequence[str] = ()) -> None:
+        """Show rows; numbers sort as numbers. ``tips`` are shown on hover, one a row."""
+        self.setSortingEnabled(False)
+        self.setRowCount(len(rows))
+        for number, values in enumerate(rows):
+            for column, value in enumerate(values):
+                item = QTableWidgetItem()
+                item.setData(Qt.ItemDataRole.DisplayRole, value)
+                item.setData(Qt.ItemDataRole.UserRole, number)
+                item.setToolTip(tips[number] if tips else "")
+                self.setItem(number, column, item)
+        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # as filled, until a click
+        self.setSortingEnabled(True)
+
+    def number(self, row: int) -> int:
+        """Return which of the rows that were filled in stands at ``row`` of the sorted table."""
+        item = self.item(row, 0)
+        return int(item.data(Qt.ItemDataRole.UserRole)) if item is not None else -1
+
+    def colour(self, column: int, colours: Mapping[str, str]) -> None:
+        """Write the words of a column in their colours."""
+        for row in range(self.rowCount()):
+            item = self.item(row, column)
+            if item is not None and item.text() in colours:
+                item.setForeground(QColor(colours[item.text()]))
+
+    @property
+    def chosen(self) -> int:
+        """Number of the selected row among those filled in, or -1."""
+        return self.number(self.currentRow()) if self.currentRow() >= 0 else -1
+
+
+def heading(text: str) -> QLabel:
+    """Return a heading."""
+    label = QLabel(f"<b>{text}</b>")
+    label.setContentsMargins(0, 6, 0, 0)
+    return label
+
+
+def words(text: str = "") -> QLabel:
+    """Return a text that wraps and can be copied."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    # a wrapped label asks for the height of its unwrapped text unless it may shrink
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def button(viewer: Any, text: str, icon: str, pressed: Callable[[], None], tip: str = "") -> QPushButton:
+    """Return a button with a themed icon."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    themed(made, icon, viewer)
+    made.clicked.connect(lambda _checked=False: pressed())
+    return made
+
+
+def side_by_side(*parts: QWidget) -> QWidget:
+    """Return parts in a row."""
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        row.addWidget(part)
+    return holder
+
+
+def key_list(keys: Mapping[str, str]) -> QLabel:
+    """Return the list of keyboard shortcuts at the foot of a widget."""
+    lines = " &nbsp; ".join(f"<b>{key}</b> {what}" for key, what in keys.items())
+    label = words(f"<small>{lines}</small>")
+    label.setToolTip("Keyboard shortcuts, while the picture has the focus")
+    return label
