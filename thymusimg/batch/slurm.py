@@ -163,9 +163,9 @@ class SlurmJobs:
             self._say(f"A SLURM job has ended; job {job} takes its place")
 
     def _tell(self, states: dict[str, str]) -> None:
-        text = ", ".join(f"{job} {state}" for job, state in sorted(states.items())[:4])
-        line = f"Waiting for SLURM: {text}{' …' if len(states) > 4 else ''}"
-        if states and line != self._said:
+        waiting = sorted(f"{job} {state}" for job, state in states.items() if state.startswith("PENDING"))
+        line = f"Waiting for SLURM: {', '.join(waiting[:3])}{' …' if len(waiting) > 3 else ''}"
+        if len(waiting) == len(states) > 0 and line != self._said:
             self._said = line
             self._say(line)
 
