@@ -207,6 +207,11 @@ class NetworkGrid:
         y0, y1, x0, x1 = (math.ceil(edge * self.resampling.scale - 0.5) for edge in core)
         return Window(y0, height if last_y else y1, x0, width if last_x else x1)
 
+    def under(self, start: int, stop: int) -> npt.NDArray[np.float64]:
+        """Return where the slide's rows or columns lie on the network's grid."""
+        centres = (np.arange(start, stop, dtype=np.float64) + 0.5) / self.resampling.scale
+        return np.asarray(centres - 0.5, np.float64)
+
     def margin(self, px: float) -> int:
         """Return how many slide pixels cover so many of the network's."""
         return math.ceil(px * self.resampling.scale) + 1
@@ -272,8 +277,8 @@ class _Work:
         if len(centres.places) == 0:
             return empty(len(light.stains))
         inner = core.grown(self.grid.margin(EXTENT_PX), light.section.shape)
-        rows = (np.arange(inner.y0, inner.y1) + 0.5) / self.grid.resampling.scale - 0.5 - first[0]
-        columns = (np.arange(inner.x0, inner.x1) + 0.5) / self.grid.resampling.scale - 0.5 - first[1]
+        rows = self.grid.under(inner.y0, inner.y1) - first[0]
+        columns = self.grid.under(inner.x0, inner.x1) - first[1]
         labels, foreground = join_pixels(near, centres, self.decoding, rows, columns)
         scores = score_cells(centres, foreground)
         y, x = inner.y0 - place.y0, inner.x0 - place.x0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,17 @@ from thymusimg.networks.unet import UNet
 from thymusimg.networks.weights import fill, read_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from thymusimg.models.find import InstalledModel
 
 LARGEST_BATCH = 32
+LARGEST_BATCH_PX = 2**24
+"""A batch has no more pixels: a device is busy with fewer, and twice as many wait in memory to be next."""
 _FREE_SHARE = 0.6  # of the device's free memory: other jobs may share it
-
+_MEMORY_SIGNS = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
 
 _LOADED: dict[tuple[str, str, str], Network] = {}
 _LOADING = threading.Lock()
@@ -44,7 +49,7 @@ class Network:
         """Pixels around an output pixel on which it depends."""
         self._dtype = _half_of(device) if half else torch.float32
         self._module = module.eval().to(device=torch.device(device), memory_format=torch.channels_last)
-        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time = threading.RLock()
         self._fits: dict[tuple[int, ...], int] = {}
 
     @property
@@ -56,17 +61,22 @@ class Network:
         """Return how many inputs of ``(C, Y, X)`` fit into the device's free memory at once; 1 on the CPU."""
         if self.on_cpu:
             return 1
-        if shape not in self._fits:
-            self._fits[shape] = self._measure(shape)
-        return self._fits[shape]
+        with self._one_at_a_time:
+            if shape not in self._fits:
+                most = min(LARGEST_BATCH, max(1, LARGEST_BATCH_PX // (shape[1] * shape[2])))
+                self._fits[shape] = max(1, min(most, self._measure(shape)))
+            return self._fits[shape]
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the raw outputs ``(N, K, Y, X)`` for inputs ``(N, C, Y, X)``.
 
-        A batch that does not fit into the device's memory is halved until it does.
+        A batch that does not fit into the device's memory is halved until it does; so are those of that shape that
+        follow.
 
         Raises
         ------
+        ValueError
+            If height or width are no multiples of the stride.
         DeviceError
             If not even one input fits.
         """
@@ -75,15 +85,18 @@ class Network:
                 f"inputs of {batch.shape[2]} × {batch.shape[3]} px are no multiples of {self.stride} px"
             )
         if self.on_cpu:
-            return self._run(batch)
+            return self._run_on_cpu(batch)
         with self._one_at_a_time:
             return self._run_in_parts(batch)
 
     def _run_in_parts(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         try:
             return self._run(batch)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        # only here, where nothing holds the tensors of the attempt any more
+        torch.cuda.empty_cache()
         count = len(batch)
         if count == 1:
             raise DeviceError(
@@ -93,6 +106,14 @@ class Network:
         self._fits[batch.shape[1:]] = max(1, count // 2)
         parts = [self._run_in_parts(part) for part in np.array_split(batch, 2)]
         return np.concatenate(parts)
+
+    def _run_on_cpu(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        try:
+            return self._run(batch)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+        raise MemoryError(f"the network does not find memory for a tile of {batch.shape[2]} × {batch.shape[3]} px")
 
     def _run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         given = torch.from_numpy(np.ascontiguousarray(batch))
@@ -112,7 +133,7 @@ class Network:
         self._run_in_parts(np.zeros((1, *shape), np.float32))
         one = max(1, torch.cuda.max_memory_allocated(device) - before)
         free, _ = torch.cuda.mem_get_info(device)
-        return int(min(LARGEST_BATCH, max(1, _FREE_SHARE * free // one)))
+        return int(_FREE_SHARE * free // one)
 
 
 def load_network(model: InstalledModel, device: str) -> Network:
@@ -174,6 +195,23 @@ def _fuse(layers: nn.Sequential) -> None:
 def limit_torch_threads(threads: int) -> None:
     """Hold torch to ``threads`` threads in the calling thread, and in those it starts later."""
     torch.set_num_threads(max(1, threads))
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Hold torch to ``threads`` threads inside, and give back what it had before."""
+    before = torch.get_num_threads()
+    limit_torch_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error means too little memory; cuDNN and the CPU's allocator say so in words only."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _half_of(device: str) -> torch.dtype:

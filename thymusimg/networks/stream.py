@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from thymusimg.networks.engine import limit_torch_threads
+from thymusimg.networks.engine import limit_torch_threads, torch_threads
 from thymusimg.progress import silent
 from thymusimg.section.tiles import map_tiles
 
@@ -56,7 +57,8 @@ def stream(
         Raising from it cancels; no further item is begun.
     """
     if network.on_cpu:
-        yield from map_tiles(_whole(network, read, finish), items, threads, progress=progress, stage=stage)
+        with torch_threads(1):
+            yield from map_tiles(_whole(network, read, finish), items, threads, progress=progress, stage=stage)
         return
     yield from _on_device(network, items, read, finish, threads, progress, stage)
 
@@ -65,7 +67,7 @@ def _whole(
     network: Network, read: Callable[[Item], Planes | None], finish: Callable[[Item, Planes | None], Result]
 ) -> Callable[[Item], Result]:
     def work(item: Item) -> Result:
-        limit_torch_threads(1)
+        limit_torch_threads(1)  # each thread has a limit of its own
         planes = read(item)
         return finish(item, None if planes is None else network(planes[None])[0])
 
@@ -88,10 +90,8 @@ def _on_device(
     ahead = 2 * threads
     with _Pools(threads) as (readers, finishers):
         while True:
-            for item in upcoming:
+            for item in islice(upcoming, max(0, ahead - len(reading))):
                 reading.append((item, readers.submit(read, item)))
-                if len(reading) >= ahead:
-                    break
             if not reading and not finishing:
                 return
             if reading:
@@ -108,12 +108,16 @@ def _on_device(
 def _next_batch(
     network: Network, reading: deque[tuple[Any, Future[Planes | None]]]
 ) -> list[tuple[Any, Planes | None]]:
-    item, future = reading.popleft()
-    batch = [(item, future.result())]
-    wanted = next((network.batch_size(_shape(p)) for _, p in batch if p is not None), 1)
-    while reading and len(batch) < wanted:
+    """Return items until the network has all it can take at once; those that hold nothing cost it nothing."""
+    batch: list[tuple[Any, Planes | None]] = []
+    given, wanted = 0, 1
+    while reading and given < wanted:
         item, future = reading.popleft()
-        batch.append((item, future.result()))
+        planes = future.result()
+        batch.append((item, planes))
+        if planes is not None:
+            given += 1
+            wanted = network.batch_size(_shape(planes))
     return batch
 
 
