@@ -9,8 +9,8 @@ It starts a SLURM of one node of its own (see ``one_node.py``), and shows that
 
 1. a study through ``--slurm``, with one job cancelled and one worker killed in the middle, leaves the same tables,
    byte for byte, as a serial run, and no job in the queue;
-2. a run that is told to end (SIGTERM) leaves tables and no job, one that is killed (SIGKILL) leaves no job either, and
-   both go on from there to the same tables;
+2. a run that is told to end (SIGTERM) leaves tables and no job, one that is killed (SIGKILL) no job either; both go
+   on from there to the same tables;
 3. what SLURM refuses, and a job that cannot start its worker, is said in plain words;
 4. sections that need a GPU run in jobs that SLURM gave one, and ``--device cuda`` without any is refused.
 
