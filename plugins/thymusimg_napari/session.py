@@ -68,6 +68,8 @@ class Session:
         self.edits = EditLog()
         self.journal: Journal | None = None
         self.out: Path | None = None
+        self.keeper: Any = None
+        """What writes the journal; knows Qt, so it is only held here."""
 
     @property
     def section_id(self) -> str:
@@ -101,6 +103,8 @@ class Session:
         self.close_section()
 
     def _forget(self) -> None:
+        if self.keeper is not None:
+            self.keeper.flush()
         if self.section is not None:
             self.section.image.close()
         self.row = self.section = self.prepared = self.counted = self.result = self.journal = None

@@ -110,6 +110,15 @@ class Window:
         self.settle()
         return widget
 
+    def open_section(self, path: Path) -> Any:
+        """Open and check a slide with the Section widget, as people do; return the widget."""
+        widget = self.dock("Section")
+        self.type(widget.slide.line, str(path))
+        self.idle()
+        self.click(widget.open)
+        self.idle()
+        return widget
+
     def settle(self, seconds: float = 0.2) -> None:
         """Let Qt do what is waiting."""
         from qtpy.QtWidgets import QApplication

@@ -34,15 +34,6 @@ def glaring_slide(lobe_spec: Any, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-def opened(window: Any, path: Path) -> Any:
-    widget = window.dock("Section")
-    window.type(widget.slide.line, str(path))
-    window.idle()
-    window.click(widget.open)
-    window.idle()
-    return widget
-
-
 def test_a_slide_is_looked_at_opened_and_checked(window, slide):
     widget = window.dock("Section")
     assert not widget.open.isEnabled()
@@ -113,7 +104,7 @@ def test_a_stray_file_is_said_and_nothing_breaks(window, tmp_path, slide, text):
 
 
 def test_a_flag_leads_to_its_tile(window, glaring_slide):
-    widget = opened(window, glaring_slide)
+    widget = window.open_section(glaring_slide)
     places = [i for i, row in enumerate(widget._checks) if "," in str(row["where"])]
     assert places, "no check names a tile"
     table = widget.quality

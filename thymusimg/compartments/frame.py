@@ -129,7 +129,7 @@ def segment_with(
         cuts |= found.cuts
         if found.note:
             reasons["compartments"] = found.note
-    return _with_distances(labels, confidence, around.inside, grid, settings, method, reasons, cuts)
+    return with_distances(labels, confidence, around.inside, grid, settings, method, reasons, cuts)
 
 
 def keratins(planes: Mapping[str, FloatPlane]) -> tuple[FloatPlane, FloatPlane]:
@@ -193,7 +193,7 @@ def _lumens(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple[M
     return cyst, find_lace(np.where(cyst, np.uint32(0), gaps), filled, px) & ~cyst
 
 
-def _with_distances(
+def with_distances(
     labels: LabelPlane,
     confidence: FloatPlane,
     tissue: Mask,
@@ -203,6 +203,7 @@ def _with_distances(
     reasons: dict[str, str],
     cuts: dict[str, float],
 ) -> Compartments:
+    """Draw the junction of a map of compartments, and measure every distance that follows from it."""
     lines = junction_contours(labels, grid, settings.junction_smoothing_um)
     depth = depth_from_capsule_um(tissue, grid)
     present = {code for code in PARENCHYMA if bool((labels == code).any())}
