@@ -24,6 +24,7 @@ from thymusimg.cells.cellpose import (
     segmenter_of_weights,
     write_cellpose_card,
 )
+from thymusimg.cells.methods import find_detector, identity_of
 from thymusimg.cells.model import Gate
 from thymusimg.cells.segmenters import detect_with_segmenter, load_segmenter
 from thymusimg.errors import DeviceError, MissingExtraError, ModelError
@@ -33,6 +34,7 @@ from thymusimg.networks import cellpose_sam
 from thymusimg.networks.cellpose_sam import CellposeSAM, libraries, load_cellpose
 from thymusimg.section.model import Window
 from thymusimg.settings import CellSettings
+from thymusimg.settings.compute import ComputeSettings
 
 GATE = Gate(threshold=160.0, background=40.0, background_sd=12.0, source="section")
 SETTINGS = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size_px": 15}
@@ -309,6 +311,17 @@ def test_a_missing_extra_names_the_line_to_type(weights, monkeypatch):
     loader = segmenter_of_weights(weights).load
     with pytest.raises(MissingExtraError, match=r"pip install 'thymusimg\[cellpose\]'"):
         loader("cpu")
+
+
+def test_the_command_lines_method_finds_it(weights, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    card = write_cellpose_card(weights, licence="CC-BY-NC-4.0")
+    for method in ("cellpose", "my-cpsam", str(weights.parent), str(weights)):
+        assert card.sha256 in identity_of(method)
+        find_detector(method, compute=ComputeSettings(device="cpu"))
+    monkeypatch.setattr(adapter, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="--cells cellpose needs torch and cellpose"):
+        find_detector("my-cpsam", compute=ComputeSettings(device="cpu"))
 
 
 def test_out_of_memory_is_said(weights):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from thymusimg.cells.segmenter import Segmenter
 from thymusimg.errors import MissingExtraError, ModelError
-from thymusimg.models.card import ModelCard, write_card
+from thymusimg.models.card import CARD, ModelCard, write_card
 from thymusimg.models.find import InstalledModel, list_models, verify
 from thymusimg.provenance import sha256_of
 
@@ -33,6 +33,12 @@ HOW = (
 )
 
 
+def is_cellpose(method: str) -> bool:
+    """Tell whether ``--cells METHOD`` means Cellpose by name or by a file of weights, not by a model's name."""
+    path = Path(method).expanduser()
+    return method == "cellpose" or (path.is_file() and path.name != CARD)
+
+
 def find_cellpose(wanted: str = "cellpose") -> Segmenter:
     """Return Cellpose with the weights that ``--cells`` means.
 
@@ -48,7 +54,7 @@ def find_cellpose(wanted: str = "cellpose") -> Segmenter:
         If there are no such weights, several registered ones, or they are not those of their card.
     """
     path = Path(wanted).expanduser()
-    if path.is_file() and path.name != "model.toml":
+    if path.is_file() and path.name != CARD:
         return segmenter_of_weights(path)
     if wanted != "cellpose" and ("/" in wanted or path.suffix):
         raise ModelError(f"--cells {wanted}: there is no such file. {HOW}")
@@ -160,6 +166,25 @@ def _at_most_three(channels: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     return channels
 
 
+def uses_cellpose(segmenter: Segmenter) -> bool:
+    """Tell whether a segmenter is Cellpose with given weights."""
+    return isinstance(segmenter.load, _Loader)
+
+
+def check_extra() -> None:
+    """Check that Cellpose is installed, without importing it.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    if missing := [name for name in ("torch", "cellpose", "segment_anything") if find_spec(name) is None]:
+        raise MissingExtraError(
+            f"--cells cellpose needs {' and '.join(missing)}: pip install 'thymusimg[cellpose]'. "
+            "The weights are yours to bring."
+        )
+
+
 @cache
 def _hash_of(weights: Path, changed: int) -> str:
     del changed  # a changed file is hashed again
@@ -177,11 +202,7 @@ class _Loader:
     min_size_px: float
 
     def __call__(self, device: str) -> Segment:
-        if missing := [name for name in ("torch", "cellpose", "segment_anything") if find_spec(name) is None]:
-            raise MissingExtraError(
-                f"--cells cellpose needs {' and '.join(missing)}: pip install 'thymusimg[cellpose]'. "
-                "The weights are yours to bring."
-            )
+        check_extra()
         from thymusimg.networks.cellpose_sam import CellposeSAM, load_cellpose
 
         return CellposeSAM(

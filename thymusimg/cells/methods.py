@@ -51,8 +51,8 @@ def find_detector(method: str, *, compute: ComputeSettings | None = None) -> Det
     Parameters
     ----------
     method : str
-        ``classical``, ``network``, ``cellpose``, ``none``, a model's name, the path of a model folder, or the name
-        under which another package registers a segmenter.
+        ``classical``, ``network``, ``cellpose``, ``none``, a model's name, the path of a model folder or of
+        Cellpose weights, or the name under which another package registers a segmenter.
     compute : ComputeSettings, optional
         Tiles, threads and device; of the tiles and threads no result depends.
 
@@ -74,7 +74,11 @@ def find_detector(method: str, *, compute: ComputeSettings | None = None) -> Det
     found = _find(method)
     resolve_device(compute.device)
     if isinstance(found, _Foreign):
+        from thymusimg.cells.cellpose import check_extra, uses_cellpose
         from thymusimg.cells.segmentation import detect_with_segmenter
+
+        if uses_cellpose(found.segmenter):
+            check_extra()
 
         return _without_planes(detect_with_segmenter, segmenter=found.segmenter, device=compute.device, **tiles)
     if find_spec("torch") is None:
@@ -119,11 +123,16 @@ class _Foreign:
 
 def _find(method: str) -> InstalledModel | _Foreign:
     """Return the model or the segmenter that a name means: a registered segmenter before a model of that name."""
+    from thymusimg.cells.cellpose import find_cellpose, is_cellpose, segmenter_of_model
     from thymusimg.cells.segmenters import find_segmenter, segmenter_names
 
     if method in segmenter_names():
         return _Foreign(find_segmenter(method))
+    if is_cellpose(method):
+        return _Foreign(find_cellpose(method))
     model = find_model(method, "cells")
+    if model.card.kind == "cellpose":
+        return _Foreign(segmenter_of_model(model))
     if model.card.kind == "unet":
         return model
     raise ModelError(f"--cells {method}: a model of kind {model.card.kind} does not find cells.")
