@@ -130,7 +130,8 @@ def _run(**wanted: Any) -> None:
     if isinstance(done, Finished):
         _report(done)
     typer.echo(f"Model: {done.folder}")
-    typer.echo(f"Use it: thymusimg run STUDY.csv --out DIR --{call.task} {shlex.quote(str(done.folder))}")
+    # by its whole path: a folder called 'forest' is not the method of that name
+    typer.echo(f"Use it: thymusimg run STUDY.csv --out DIR --{call.task} {shlex.quote(str(done.folder.resolve()))}")
 
 
 def _check_name(name: str) -> None:

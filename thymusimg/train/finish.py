@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.models.card import read_card, write_card
-from thymusimg.train.judge import as_metrics, judge_cells, judge_compartments, verdict
+from thymusimg.train.judge import as_metrics, judge_cells, judge_compartments, losses, verdict
 from thymusimg.train.pictures import draw_cells_before_after, draw_compartments_before_after, draw_history
 from thymusimg.train.words import readme
 
@@ -100,6 +100,8 @@ def _finish(
     old, new = verdict(table, task)
     worse = bool(new < old - SAME)
     sentence = _sentence(old, new, began_with)
+    if not worse and (fallen := losses(table)):
+        sentence += f" But {', '.join(fallen)}."
     card = read_card(folder)
     changes = {"metrics": as_metrics(table, task), "name": name or card.name}
     if worse:

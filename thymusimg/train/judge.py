@@ -165,6 +165,16 @@ def verdict(table: pd.DataFrame, task: str) -> tuple[float, float]:
     return float(last["before"]), float(last["after"])
 
 
+def losses(table: pd.DataFrame, least: float = 0.05) -> list[str]:
+    """Return what got worse by at least ``least`` over all held-out animals, whatever the decisive measure says."""
+    last = table[table["animal"] == table["animal"].iloc[-1]]
+    return [
+        f"{row['measure']} fell from {row['before']:.3f} to {row['after']:.3f}"
+        for row in last.to_dict("records")
+        if row["measure"] not in (*DECISIVE.values(), "count bias") and row["before"] - row["after"] >= least
+    ]
+
+
 def as_metrics(table: pd.DataFrame, task: str) -> tuple[Metric, ...]:
     """Return the table as figures of a model card; what is undefined is left out."""
     metrics: list[Metric] = []
