@@ -24,6 +24,8 @@ from thymusimg.section.tiles import Tile, tile_grid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy.typing as npt
+
     from thymusimg.compartments.model import Tissue
     from thymusimg.models.find import InstalledModel
     from thymusimg.networks.engine import Network
@@ -36,12 +38,13 @@ PIXEL_UM = 2.0
 CLASSES = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE, Compartment.OTHER)
 """What a network tells apart, in the order of its outputs."""
 CHANNELS = ("k14", "k8")
-INPUTS = 3
-"""Both keratins, and where the tissue lies."""
+"""What a network takes."""
 TILE_PX = 1024
 _OUTSHINES = 4.0  # times the mean of a stain: brighter pixels do not raise its level
 _STRETCH = 2.0
+_DARKEST = 0.25  # times the level, below zero
 _BRIGHTEST = 40.0  # times the level
+_NO_TISSUE = -1.0  # what a network is given off the tissue: darker than any of it
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class _Prepared:
 
     k14: FloatPlane
     k8: FloatPlane
-    where: FloatPlane
+    where: Mask
     judged: Mask
 
 
@@ -145,7 +148,7 @@ def divide_by_network(
     prepared = _Prepared(
         to_network_grid(levelled(k14, judged), resampling),
         to_network_grid(levelled(k8, judged), resampling),
-        to_network_grid(tissue.astype(np.float32) + judged, resampling),
+        to_network_grid(tissue.astype(np.float32), resampling) > 0.5,
         to_network_grid(judged.astype(np.float32), resampling) > 0,
     )
     scores = _probabilities(prepared, network, threads, tile_px, progress)
@@ -164,22 +167,20 @@ def levelled(plane: FloatPlane, judged: Mask) -> FloatPlane:
     return np.asarray(plane / np.float32(max(level, 1e-6)), np.float32)
 
 
-def network_inputs(k14: FloatPlane, k8: FloatPlane, where: FloatPlane) -> FloatPlane:
-    """Return what a network takes, (3, Y, X) float32.
+def network_inputs(k14: FloatPlane, k8: FloatPlane, where: npt.NDArray[np.generic]) -> FloatPlane:
+    """Return what a network takes, (2, Y, X) float32.
 
     Parameters
     ----------
     k14, k8 : (Y, X) float32
         Levelled stains.
-    where : (Y, X) float32
-        0 off the tissue, 1 tissue that is not judged, 2 tissue that is.
+    where : (Y, X) bool or uint8
+        0 off the tissue, where the stains are not looked at.
     """
-    out = np.empty((INPUTS, *where.shape), np.float32)
-    inside = np.minimum(where, np.float32(1))
+    out = np.empty((len(CHANNELS), *where.shape), np.float32)
     for row, plane in enumerate((k14, k8)):
-        np.arcsinh(_STRETCH * np.clip(plane, -1, _BRIGHTEST), out=out[row])
-        out[row] *= inside
-    np.multiply(where, np.float32(0.5), out=out[2])
+        np.arcsinh(_STRETCH * np.clip(plane, -_DARKEST, _BRIGHTEST), out=out[row])
+    out[:, where == 0] = _NO_TISSUE
     return out
 
 
@@ -233,7 +234,7 @@ def softmax(scores: FloatPlane) -> FloatPlane:
     return np.asarray(power / power.sum(0, keepdims=True), np.float32)
 
 
-def _padded(plane: FloatPlane, window: Window) -> FloatPlane:
+def _padded(plane: npt.NDArray[np.generic], window: Window) -> FloatPlane:
     """Return a window that may reach beyond the plane, where there is nothing."""
     out = np.zeros(window.shape, np.float32)
     y0, x0 = max(window.y0, 0), max(window.x0, 0)

@@ -29,9 +29,9 @@ _LEAST_SHARE = 0.02  # of the judged tissue; a smaller compartment has no Dice w
 class CompartmentFit:
     """Schedule and patches of a fit."""
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=24, steps=100, rate=3e-3, patience=8))
-    batch: int = 4
-    side_px: int = 448
+    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=16, steps=100, rate=3e-3, patience=16))
+    batch: int = 3
+    side_px: int = 320
 
     @classmethod
     def gentle(cls) -> CompartmentFit:
@@ -87,9 +87,7 @@ def validation(sections: Sequence[TrainingSection], device: str) -> Callable[[to
 
 def predicted(module: torch.nn.Module, section: TrainingSection, device: str) -> LabelPlane:
     """Return the most probable class of every pixel of a section."""
-    given = network_inputs(
-        section.k14.astype(np.float32), section.k8.astype(np.float32), section.where.astype(np.float32)
-    )
+    given = network_inputs(section.k14.astype(np.float32), section.k8.astype(np.float32), section.where)
     height, width = section.where.shape
     stride = int(module.stride)
     padded = np.pad(given, ((0, 0), (0, -height % stride), (0, -width % stride)))

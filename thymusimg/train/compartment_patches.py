@@ -34,7 +34,7 @@ _TURNED = 0.5
 
 
 def make_patch(section: TrainingSection, side_px: int, rng: Rng) -> tuple[FloatPlane, FloatPlane]:
-    """Draw a patch around a judged pixel: inputs (3, side, side), and classes with weights (2, side, side)."""
+    """Draw a patch around a judged pixel: inputs (2, side, side), and classes with weights (2, side, side)."""
     rows, columns = np.nonzero(section.where == 2)
     k = int(rng.integers(len(rows)))
     shift = rng.integers(-side_px // 4, side_px // 4 + 1, 2)
@@ -49,7 +49,7 @@ def make_patch(section: TrainingSection, side_px: int, rng: Rng) -> tuple[FloatP
         k14, k8, where = spoil(k14, k8, where, rng)
         weight[where == 0] = 0
     target = np.stack([np.where(wanted == UNKNOWN, 0, wanted).astype(np.float32), weight])
-    return network_inputs(k14, k8, where.astype(np.float32)), target
+    return network_inputs(k14, k8, where), target
 
 
 def weights(where: LabelPlane, wanted: LabelPlane) -> FloatPlane:
@@ -191,7 +191,7 @@ class _Tiles:
 def draw_batch(
     sections: Sequence[TrainingSection], count: int, side_px: int, seed: int, epoch: int, step: int
 ) -> tuple[FloatPlane, FloatPlane]:
-    """Return inputs (count, 3, side, side) and targets (count, 2, side, side); the same whenever it is asked."""
+    """Return inputs (count, 2, side, side) and targets (count, 2, side, side); the same whenever it is asked."""
     rng = np.random.default_rng([seed, epoch, step])
     chosen = rng.integers(len(sections), size=count)
     patches = [make_patch(sections[k], side_px, rng) for k in chosen]

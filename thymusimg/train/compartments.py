@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from thymusimg.compartments.keratin import segment_compartments
-from thymusimg.compartments.model import Compartment
-from thymusimg.compartments.network import CHANNELS, CLASSES, INPUTS, PIXEL_UM, segment_by_network
+from thymusimg.compartments.network import CHANNELS, CLASSES, PIXEL_UM
 from thymusimg.device import resolve_device
-from thymusimg.evaluate.overlap import dice
 from thymusimg.models.card import Metric, ModelCard, Training, write_card
-from thymusimg.models.find import InstalledModel
 from thymusimg.networks.unet import UNet
 from thymusimg.networks.weights import fill, read_weights, save_weights
 from thymusimg.progress import silent
@@ -34,13 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from thymusimg.models.find import InstalledModel
     from thymusimg.progress import Progress
-    from thymusimg.section.model import LabelPlane
     from thymusimg.train.annotated import AnnotatedCompartments
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
 HISTORY = "history.csv"
+OUR_LICENCE = "BSD-3-Clause"
 _VALIDATION_SEED = 1  # added to the seed of a training: other phantoms
 
 
@@ -58,8 +55,8 @@ class PhantomSections:
         Processes that draw.
     """
 
-    count: int = 400
-    stop_by: int = 24
+    count: int = 140
+    stop_by: int = 14
     cache: Path | None = None
     workers: int = 1
 
@@ -68,7 +65,6 @@ class PhantomSections:
 class _Data:
     train: list[TrainingSection]
     stop: list[TrainingSection]
-    held_out: list[AnnotatedCompartments]
     words: str
     note: str
     train_animals: tuple[str, ...] = ()
@@ -110,7 +106,7 @@ def train_compartments(
     command : str
         What the card says the model was made with.
     licence : str
-        SPDX name of the weights' licence.
+        SPDX name of the weights' licence; where left out, that of ``start``, or of the phantoms.
     progress, told : callable, optional
         ``told`` gets the row of every epoch.
 
@@ -133,7 +129,7 @@ def train_compartments(
     data = _gather(source, seed, hold_out, progress)
     torch.manual_seed(seed)
     architecture = dict(start.card.architecture) if start else dict(ARCHITECTURE)
-    module = UNet(INPUTS, len(CLASSES), **architecture)
+    module = UNet(len(CHANNELS), len(CLASSES), **architecture)
     if start is not None:
         fill(module, read_weights(start.weights), start.weights)
 
@@ -154,18 +150,15 @@ def train_compartments(
         summary="Cortex, medulla and indeterminate tissue from K14 and K8.",
         channels=CHANNELS, classes=tuple(code.name.lower() for code in CLASSES), pixel_size_um=PIXEL_UM,
         finest_pixel_um=0.9, coarsest_pixel_um=2.5, architecture=architecture, weights=WEIGHTS, sha256=sha256,
-        size_bytes=size, licence=licence or (start.card.licence if start else "LicenseRef-annotations"), made=now(),
+        size_bytes=size, licence=licence or _licence(source, start), made=now(),
         training=Training(
             command=command, seed=seed, data=data.words, train_animals=data.train_animals,
             held_out_animals=data.held_out_animals, epochs=state.epoch, settings=settings.as_table(),
-            versions=versions(), minutes=round(state.seconds / 60, 1), device=device,
+            versions=versions() | {"torch": torch.__version__}, minutes=round(state.seconds / 60, 1), device=device,
         ),
         metrics=_validation_metrics(state, data),
     )  # fmt: skip
     write_card(out, card)
-    if data.held_out:
-        figures = _held_out_metrics(data.held_out, InstalledModel(out, card), start, device)
-        write_card(out, card.model_copy(update={"metrics": (*card.metrics, *figures)}))
     (out / CHECKPOINT).unlink(missing_ok=True)
     return out
 
@@ -182,7 +175,7 @@ def _gather(
             for count, number in ((source.count, seed), (source.stop_by, seed + _VALIDATION_SEED))
         )
         words = f"{len(train)} synthetic sections of thymusimg's own two generators (BSD-3-Clause)"
-        return _Data(train, stop, [], words, f"{len(stop)} other phantoms, which also chose the best epoch")
+        return _Data(train, stop, words, f"{len(stop)} other phantoms, which also chose the best epoch")
     split = split_animals((s.animal for s in source), seed=seed, hold_out=hold_out)
     sections = {s.section_id: _prepared(s) for s in source}
 
@@ -191,8 +184,7 @@ def _gather(
 
     train = of(split.train)
     words = f"{len(train)} annotated sections of {len(split.train)} animals"
-    held_out = [s for s in source if s.animal in split.held_out]
-    return _Data(train, of(split.stop), held_out, words, split.note, split.train, split.held_out)
+    return _Data(train, of(split.stop), words, split.note, split.train, split.held_out)
 
 
 def _prepared(section: AnnotatedCompartments) -> TrainingSection:
@@ -233,37 +225,7 @@ def _validation_metrics(state: Fit, data: _Data) -> tuple[Metric, ...]:
     )
 
 
-def _held_out_metrics(
-    sections: Sequence[AnnotatedCompartments], model: InstalledModel, start: InstalledModel | None, device: str
-) -> list[Metric]:
-    """Return Dice an animal, before (by the model that training began with, or the keratin rule) and after."""
-    figures: list[Metric] = []
-    settings = CompartmentSettings()
-    for animal in dict.fromkeys(s.animal for s in sections):
-        own = [s for s in sections if s.animal == animal]
-        after = [segment_by_network(s.planes, s.tissue, s.grid, settings, model=model, device=device) for s in own]
-        before = [
-            segment_by_network(s.planes, s.tissue, s.grid, settings, model=start, device=device)
-            if start
-            else segment_compartments(s.planes, s.tissue, s.grid, settings)
-            for s in own
-        ]
-        truth = _joined([s.labels for s in own], own)
-        for code in (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE):
-            if not (truth == code).any():
-                continue
-            scores = [
-                dice(_joined([c.labels for c in found], own) == code, truth == code) for found in (after, before)
-            ]
-            figures.append(
-                Metric(
-                    name=f"Dice {code.name.lower()}", value=round(scores[0], 4), before=round(scores[1], 4),
-                    on=f"animal {animal}, held out",
-                )
-            )  # fmt: skip
-    return figures
-
-
-def _joined(labels: Sequence[LabelPlane], sections: Sequence[AnnotatedCompartments]) -> LabelPlane:
-    """Return the codes of all annotated pixels in a row."""
-    return np.concatenate([found[s.labels > 0] for found, s in zip(labels, sections, strict=True)])
+def _licence(source: PhantomSections | Sequence[AnnotatedCompartments], start: InstalledModel | None) -> str:
+    if start is not None:
+        return start.card.licence
+    return OUR_LICENCE if isinstance(source, PhantomSections) else "LicenseRef-annotations"
