@@ -126,13 +126,28 @@ def test_a_section_without_cells_gets_none():
 
 
 def test_cells_below_the_gate_are_not_human():
-    dim = scene(*scattered(10, 80.0), size_um=80.0, height=90.0)
-    bright = scene(*scattered(10, 80.0), size_um=80.0, height=800.0)
-    section = dim.expose(noise=False)
-    by = declared(lambda planes: filled_rings(planes / max(float(planes[0].max()), 1e-6)))
-    assert len(detect(section, by, gate=Gate(125.0, 40.0, 12.0, "section")).table) == 0
-    assert len(detect(section, by, gate=Gate(60.0, 40.0, 12.0, "section")).table) == 10
-    assert len(detect(bright.expose(), by).table) == 10
+    places, radii = scattered(20, 80.0)
+    bright, dim = scene(places[:10], radii[:10], 80.0), scene(places[10:], radii[10:], 80.0, height=90.0)
+    bright.stains[:] = np.maximum(bright.stains, dim.stains)
+    section = bright.expose(noise=False)
+    drawn = []
+
+    def all_rings(planes):
+        labels = ndimage.label(ndimage.binary_fill_holes(planes[0] > 0.06))[0]
+        drawn.append(labels.max())
+        return labels
+
+    strict = detect(section, declared(all_rings, tile_px=256), gate=Gate(300.0, 40.0, 12.0, "section"))
+    assert drawn == [20]
+    assert matched(bright.labels, strict.masks.paint(whole(section))) == (10, 10, 10)
+    lenient = detect(section, declared(all_rings, tile_px=256), gate=Gate(70.0, 40.0, 12.0, "section"))
+    assert len(lenient.table) == 20
+
+
+def test_bodies_that_shine_in_every_stain_are_no_cells(cells):
+    section = cells.expose(noise=False)
+    section.image.planes[1:] = section.image.planes[0]
+    assert len(detect(section, declared()).table) == 0
 
 
 def test_only_on_analysable_tissue(cells):

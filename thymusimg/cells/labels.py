@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.int32]
 """(Y, X) label image: 0 is no cell."""
 
-RIM_UM = 1.0
-"""Width of the rim inside a cell's outline over which its membrane is measured: the membrane's image."""
-
 
 def find_labelled(
     labels: Labels,
@@ -124,17 +121,6 @@ def on_tissue(found: Found, analysable: Mask, factor: int) -> npt.NDArray[np.boo
     return np.asarray(analysable[rows, columns], np.bool_)
 
 
-def rim_means(found: Found, plane: FloatPlane, corner: tuple[int, int], pixel_um: float) -> npt.NDArray[np.float64]:
-    """Return the mean of ``plane`` in the rim of every cell: its pixels within 1 µm of its outline.
-
-    A membrane stain is bright there and weak inside, so this is what a CD45 gate is held against. The outline runs
-    between pixels: the outermost pixels' centres lie half a pixel inside it.
-    """
-    return np.asarray(
-        _rims(found.boxes, found.starts, found.bits, plane, corner[0], corner[1], RIM_UM / pixel_um + 0.5)
-    )
-
-
 def _biggest(names: npt.NDArray[np.int64], sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Tell which pieces are the biggest of their label; of equals the first, row by row."""
     best = np.zeros(len(names), np.bool_)
@@ -217,33 +203,3 @@ def _vote(labels, rows, columns):  # type: ignore[no-untyped-def]  # compiled
                     best = total
                     out[y, x] = near[k]
     return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _rims(boxes, starts, bits, plane, top, left, reach):  # type: ignore[no-untyped-def]  # compiled
-    means = np.full(len(boxes), np.nan)
-    around = int(np.floor(reach))
-    for m in range(len(boxes)):
-        height, width = boxes[m, 1] - boxes[m, 0], boxes[m, 3] - boxes[m, 2]
-        total, count = 0.0, 0
-        for y in range(height):
-            for x in range(width):
-                if not bits[starts[m] + y * width + x]:
-                    continue
-                rim = False
-                for dy in range(-around, around + 1):
-                    for dx in range(-around, around + 1):
-                        if dy * dy + dx * dx > reach * reach:
-                            continue
-                        j, i = y + dy, x + dx
-                        if j < 0 or j >= height or i < 0 or i >= width or not bits[starts[m] + j * width + i]:
-                            rim = True
-                            break
-                    if rim:
-                        break
-                if rim:
-                    total += plane[y + boxes[m, 0] - top, x + boxes[m, 2] - left]
-                    count += 1
-        if count:
-            means[m] = total / count
-    return means

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage.segmentation import expand_labels
 
+from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.claims import settle
 from thymusimg.cells.collect import Found, empty, join
-from thymusimg.cells.labels import find_labelled, labels_on_slide, on_tissue, rim_means
+from thymusimg.cells.evidence import is_autofluorescent
+from thymusimg.cells.labels import centroids, find_labelled, labels_on_slide, on_tissue
+from thymusimg.cells.light import CellLight, refuse_coarse
 from thymusimg.cells.limits import Limits, measure_limits
 from thymusimg.cells.model import Cells
-from thymusimg.cells.overlap import count_positive, sum_under
+from thymusimg.cells.overlap import sum_under
+from thymusimg.cells.rays import is_human, radii_of
 from thymusimg.cells.segmenter import load_segmenter, segment_checked
 from thymusimg.errors import CellsError
 from thymusimg.progress import silent
@@ -24,8 +28,6 @@ from thymusimg.section.resample import Resampling
 from thymusimg.section.tiles import map_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
     from thymusimg.cells.claims import Settled
@@ -35,10 +37,9 @@ if TYPE_CHECKING:
     from thymusimg.channels.correct import Correction
     from thymusimg.compartments.model import Compartments
     from thymusimg.progress import Progress
-    from thymusimg.section.model import FloatPlane, Mask, Section
+    from thymusimg.section.model import FloatPlane, Section
     from thymusimg.settings import CellSettings
 
-STAINS = ("cd45", "k14", "k8")
 SLACK_UM = 2.0
 """A tile also claims cells whose centroid lies outside its core by so much: two tiles may draw one cell so
 differently that each sees it in the other's core."""
@@ -60,8 +61,9 @@ def detect_with_segmenter(
     """Find the human CD45+ cells of a section with a segmenter of somebody else's.
 
     The section is resampled to the segmenter's pixel size, scaled with one pair of limits a channel and cut into
-    tiles that are counted from the slide's origin. A label is a cell if the mean CD45 of its rim reaches the gate
-    and its centroid lies on analysable tissue, in the tile's core; what two tiles claim is settled by place.
+    tiles that are counted from the slide's origin. A label is a cell if its membrane rises above its surroundings
+    as the gate asks, it is not autofluorescent, and its centroid lies on analysable tissue, in the tile's core;
+    what two tiles claim is settled by place.
 
     Parameters
     ----------
@@ -92,28 +94,25 @@ def detect_with_segmenter(
     roles = [role for role in segmenter.channels if role in section.roles]
     limits = measure_limits(section, correction, compartments.analysable, gate, roles, threads)
     resampling = Resampling(section.shape, section.pixel_size_um, segmenter.pixel_size_um)
-    work = _Work(section, correction, compartments.analysable, gate, settings, segmenter, call, limits, resampling)
-    tiles = [tile for tile in work.tiles() if work.has_tissue(tile)]
+    light = CellLight(section, correction, compartments.analysable, gate)
+    work = _Work(light, settings, segmenter, call, limits, resampling)
+    tiles = [tile for tile in work.tiles() if light.has_tissue(work.core_on_slide(tile))]
     fraction = np.zeros(section.grid.shape, np.float32)
     claims: list[Found] = []
     for found, positive, where in map_tiles(work.claim, tiles, threads, progress=progress, stage="cells"):
         claims.append(found)
         fraction[where] = positive
-    fraction[~work.analysable] = 0
+    fraction[~light.analysable] = 0
     cores = [work.core_on_slide(tile) for tile in tiles]
-    settled = settle(claims, cores, len(work.stains), work.least_px)
+    settled = settle(claims, cores, len(light.stains), work.least_px)
     work.weigh_again(settled, threads)
-    table, masks = join([settled.cells], work.stains, section.pixel_size_um)
+    table, masks = join([settled.cells], light.stains, section.pixel_size_um)
     notes = (f"cells drawn by {segmenter.identity} at {segmenter.pixel_size_um:g} µm/px; no confidence",)
     return Cells(table, masks, fraction, gate, method=segmenter.name, notes=notes)
 
 
 def _check(section: Section, settings: CellSettings, segmenter: Segmenter) -> None:
-    if section.pixel_size_um > settings.coarsest_pixel_um * (1 + 1e-6):
-        raise CellsError(
-            f"{section.section_id}: pixels of {section.pixel_size_um:.3g} µm are too coarse for cells; "
-            f"at most {settings.coarsest_pixel_um:.3g} µm is needed"
-        )
+    refuse_coarse(section, settings.coarsest_pixel_um)
     needed = [role for role in segmenter.channels if role not in segmenter.optional_channels]
     missing = [role for role in dict.fromkeys(("cd45", *needed)) if role not in section.roles]
     if missing:
@@ -127,21 +126,13 @@ def _check(section: Section, settings: CellSettings, segmenter: Segmenter) -> No
 class _Work:
     """All that a tile needs. Tiles are windows of the segmenter's grid: their cores."""
 
-    section: Section
-    correction: Correction
-    analysable: Mask
-    gate: Gate
+    light: CellLight
     settings: CellSettings
     segmenter: Segmenter
     segment: Segment
     limits: dict[str, Limits]
     resampling: Resampling
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def stains(self) -> list[str]:
-        """The stains whose means are measured; CD45 first."""
-        return [role for role in STAINS if role in self.section.roles]
 
     @property
     def least_px(self) -> float:
@@ -157,42 +148,37 @@ class _Work:
     def core_on_slide(self, core: Window) -> Window:
         """Return the slide pixels whose centres lie in a core: every one is in exactly one core."""
         y0, y1, x0, x1 = (max(0, math.ceil(edge * self.resampling.scale - 0.5)) for edge in core)
-        height, width = self.section.shape
+        height, width = self.light.section.shape
         return Window(min(y0, height), min(y1, height), min(x0, width), min(x1, width))
-
-    def has_tissue(self, core: Window) -> bool:
-        """Tell whether a core holds analysable tissue."""
-        factor, on_slide = self.section.grid.factor, self.core_on_slide(core)
-        rows = slice(on_slide.y0 // factor, -(-on_slide.y1 // factor))
-        return bool(self.analysable[rows, on_slide.x0 // factor : -(-on_slide.x1 // factor)].any())
 
     def claim(self, core: Window) -> tuple[Found, FloatPlane, tuple[slice, slice]]:
         """Return what the segmenter finds in a core, and the positive fraction with where it belongs."""
         halo = self.segmenter.halo_px
         outer = Window(core.y0 - halo, core.y1 + halo, core.x0 - halo, core.x1 + halo)
         place, on_slide = self.resampling.needed(outer), self.core_on_slide(core)
-        planes = self._read(list(dict.fromkeys(("cd45", *self.limits))), place)
+        planes = self.light.read(list(dict.fromkeys(("cd45", *self.limits))), place)
         cd45 = planes["cd45"]
-        positive, where = self._positive(cd45, on_slide, place)
-        nothing = empty(len(self.stains)), positive, where
-        if not np.any(cd45 >= self.gate.threshold):
+        positive, where = self.light.positive(cd45, place, on_slide)
+        nothing = empty(len(self.light.stains)), positive, where
+        if not np.any(cd45 >= self.light.gate.threshold):
             return nothing
         labels = self._labels(self._given(planes, place, outer))
         if not labels.any():
             return nothing
         labels = labels_on_slide(labels, outer, self.resampling, place)
-        corner = (place.y0, place.x0)
-        planes |= self._read([role for role in self.stains if role not in planes], place)
+        planes |= self.light.read([role for role in self.light.stains if role not in planes], place)
+        return self._human(labels, [planes[role] for role in self.light.stains], place, on_slide), positive, where
+
+    def _human(self, labels: Labels, stains: list[FloatPlane], place: Window, core: Window) -> Found:
+        """Return the labels that are human cells on tissue, by the same gate as every other method's."""
+        px, gate = self.light.section.pixel_size_um, self.light.gate
         found = find_labelled(
-            labels,
-            corner,
-            on_slide,
-            [planes[role] for role in self.stains],
-            least_px=self.least_px,
-            slack_px=SLACK_UM / self.resampling.pixel_um,
+            labels, (place.y0, place.x0), core, stains, least_px=self.least_px, slack_px=SLACK_UM / px
         )
-        human = rim_means(found, cd45, corner, self.resampling.pixel_um) >= self.gate.threshold
-        return found.select(human & on_tissue(found, self.analysable, self.section.grid.factor)), positive, where
+        found = found.select(on_tissue(found, self.light.analysable, self.light.section.grid.factor))
+        places, radii = centroids(found) - (place.y0, place.x0), radii_of(found, px)
+        human = is_human(stains[0], places, radii, px, gate.background, self.light.least_excess)
+        return found.select(human & ~is_autofluorescent(*likeness(stains, places, radii, px)))
 
     def weigh_again(self, settled: Settled, threads: int) -> None:
         """Measure the stains anew, in place, under the cells that lost pixels to another tile's."""
@@ -202,9 +188,9 @@ class _Work:
             boxes = cells.boxes[which]
             y0, x0 = (int(v) for v in boxes[:, ::2].min(axis=0))
             y1, x1 = (int(v) for v in boxes[:, 1::2].max(axis=0))
-            planes = self._read(self.stains, Window(y0, y1, x0, x1))
+            planes = self.light.read(self.light.stains, Window(y0, y1, x0, x1))
             boxes = boxes - np.array([y0, y0, x0, x0], np.int32)
-            for k, role in enumerate(self.stains):
+            for k, role in enumerate(self.light.stains):
                 cells.sums[which, 4 + k] = sum_under(boxes, cells.starts[which], cells.bits, planes[role])
 
         groups = [np.flatnonzero(settled.trimmed & (tile == one)) for one in np.unique(tile[settled.trimmed])]
@@ -230,23 +216,6 @@ class _Work:
         if self.segmenter.expand_um:
             labels = expand_labels(labels, self.segmenter.expand_um / self.segmenter.pixel_size_um)
         return labels
-
-    def _read(self, roles: Sequence[str], window: Window) -> dict[str, FloatPlane]:
-        if not roles:
-            return {}
-        # unmixing needs every stain together
-        needed = self.correction.roles if self.correction.unmixing is not None else roles
-        return self.correction.apply({role: self.section.read(role, window) for role in needed}, window)
-
-    def _positive(self, cd45: FloatPlane, core: Window, place: Window) -> tuple[FloatPlane, tuple[slice, slice]]:
-        """Count the positive pixels of the coarse pixels that begin in ``core``."""
-        factor = self.section.grid.factor
-        y0, y1, x0, x1 = (-(-edge // factor) for edge in core)
-        part = cd45[
-            y0 * factor - place.y0 : y1 * factor - place.y0, x0 * factor - place.x0 : x1 * factor - place.x0
-        ]
-        fraction = count_positive(part, np.float32(self.gate.threshold), factor, (y1 - y0, x1 - x0))
-        return fraction, (slice(y0, y1), slice(x0, x1))
 
 
 def _whole(labels: Labels) -> Labels:
