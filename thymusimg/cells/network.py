@@ -11,6 +11,7 @@ import numpy as np
 from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.claims import settle
 from thymusimg.cells.collect import Found, empty, join
+from thymusimg.cells.cover import cover
 from thymusimg.cells.decode import EXTENT_PX, REACH_PX, Decoding, find_centres, join_pixels, score_cells
 from thymusimg.cells.evidence import is_autofluorescent
 from thymusimg.cells.labels import centroids, find_labelled, on_tissue
@@ -25,7 +26,6 @@ from thymusimg.networks.stream import stream
 from thymusimg.progress import silent
 from thymusimg.section.model import Window
 from thymusimg.section.resample import Resampling
-from thymusimg.section.tiles import tile_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from thymusimg.models.find import InstalledModel
     from thymusimg.networks.engine import Network
     from thymusimg.progress import Progress
-    from thymusimg.section.model import FloatPlane, Section
+    from thymusimg.section.model import FloatPlane, Mask, Section
     from thymusimg.settings import CellSettings
 
     Planes = npt.NDArray[np.float32]
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 WINDOW_PX = 2048
 """Side of what the network is given at most, in its pixels: more would leave the processor's caches, less would be
 mostly halo."""
+BLOCK_PX = 64
+"""Tissue is looked for in blocks of at least this side."""
 CHANNELS = ("cd45", "dapi")
 CLASSES = ("foreground", "centre", "offset_y", "offset_x")
 SLACK_PX = 1.0
@@ -110,9 +112,9 @@ def detect_with_network(
     dapi = None if planes is None or "dapi" not in section.roles else planes.get("dapi")
     levels = input_levels(gate, dapi, compartments.tissue)
     network = load_network(model, device)
-    grid = NetworkGrid.of(section, model, network, window_px)
+    grid = NetworkGrid.of(light, network, model.card.pixel_size_um, window_px)
     work = _Work(light, settings, levels, grid, Decoding.of(model.card.inference))
-    tasks = [_Task(core) for core in grid.cores if light.has_tissue(grid.on_slide(core))]
+    tasks = [_Task(core) for core in grid.cores]
     fraction = np.zeros(section.grid.shape, np.float32)
     found: list[Found] = []
     with one_thread_in_opencv():
@@ -161,51 +163,52 @@ def _refuse_pixels(section: Section, model: InstalledModel) -> None:
 
 @dataclass(frozen=True)
 class NetworkGrid:
-    """How a slide is cut for a network; counted from its origin in the network's pixels.
+    """How a slide is cut for a network, in the network's pixels; all counted from the slide's origin.
 
     Attributes
     ----------
-    core : (int, int)
-        Height and width of the cores; whole strides, so that every pixel lies at one place of the network's own
-        coarser grids in whatever tile.
+    cores : tuple of Window
+        What the tiles answer for. They begin at whole blocks, so that every pixel lies at one place of the
+        network's own coarser grids in whatever tile; they share none and cover all tissue.
     halo : int
         What is read around them: the reach of the network and of the decoding.
     """
 
     resampling: Resampling
-    core: tuple[int, int]
+    cores: tuple[Window, ...]
     halo: int
 
     @classmethod
-    def of(
-        cls, section: Section, model: InstalledModel, network: Network, window_px: int = WINDOW_PX
-    ) -> NetworkGrid:
-        """Cut a section into tiles of one size, as few as the window allows."""
-        resampling = Resampling(section.shape, section.pixel_size_um, model.card.pixel_size_um)
+    def of(cls, light: CellLight, network: Network, pixel_um: float, window_px: int = WINDOW_PX) -> NetworkGrid:
+        """Cut the tissue of a section into tiles: of one size for a device that takes them in batches."""
+        section = light.section
+        resampling = Resampling(section.shape, section.pixel_size_um, pixel_um)
         stride = network.stride
         halo = -(-(network.reach_px + REACH_PX) // stride) * stride
-        most = max(stride, (window_px - 2 * halo) // stride * stride)
-        height, width = (_even(extent, most, stride) for extent in resampling.shape)
-        return cls(resampling, (height, width), halo)
-
-    @property
-    def cores(self) -> list[Window]:
-        """The tiles' cores, row by row; they cover every pixel once."""
-        return [tile.core for tile in tile_grid(self.resampling.shape, self.core)]
+        block = -(-BLOCK_PX // stride) * stride
+        most = max(1, (window_px - 2 * halo) // block)
+        wanted = _blocks_with_tissue(light, resampling, block)
+        if network.on_cpu:
+            parts = [Window(*part) for part in cover(wanted, halo / block, most)]
+        else:
+            sides = tuple(-(-extent // -(-extent // most)) for extent in wanted.shape)
+            parts = [
+                Window(y, y + sides[0], x, x + sides[1])
+                for y in range(0, wanted.shape[0], sides[0])
+                for x in range(0, wanted.shape[1], sides[1])
+                if wanted[y : y + sides[0], x : x + sides[1]].any()
+            ]
+        return cls(resampling, tuple(Window(*(block * edge for edge in part)) for part in parts), halo)
 
     def window(self, core: Window) -> Window:
-        """Return what the network is given for a core; all of one size, so they reach past the slide."""
-        return Window(
-            core.y0 - self.halo, core.y0 + self.core[0] + self.halo,
-            core.x0 - self.halo, core.x0 + self.core[1] + self.halo,
-        )  # fmt: skip
+        """Return what the network is given for a core; it may reach past the slide."""
+        return Window(core.y0 - self.halo, core.y1 + self.halo, core.x0 - self.halo, core.x1 + self.halo)
 
     def on_slide(self, core: Window) -> Window:
         """Return the slide's pixels whose centres lie in a core; every pixel lies in one."""
         height, width = self.resampling.slide_shape
-        last_y, last_x = core.y1 == self.resampling.shape[0], core.x1 == self.resampling.shape[1]
         y0, y1, x0, x1 = (math.ceil(edge * self.resampling.scale - 0.5) for edge in core)
-        return Window(y0, height if last_y else y1, x0, width if last_x else x1)
+        return Window(y0, min(y1, height), x0, min(x1, width))
 
     def under(self, start: int, stop: int) -> npt.NDArray[np.float64]:
         """Return where the slide's rows or columns lie on the network's grid."""
@@ -217,9 +220,23 @@ class NetworkGrid:
         return math.ceil(px * self.resampling.scale) + 1
 
 
-def _even(extent: int, most: int, stride: int) -> int:
-    tiles = -(-extent // most)
-    return -(-extent // (tiles * stride)) * stride
+def _blocks_with_tissue(light: CellLight, resampling: Resampling, block: int) -> Mask:
+    """Tell which blocks of the network's grid hold analysable tissue."""
+    wanted = light.analysable
+    for axis in (0, 1):
+        length, extent, factor = light.section.shape[axis], wanted.shape[axis], light.section.grid.factor
+        count = -(-resampling.shape[axis] // block)
+        first = np.arange(extent) * factor
+        last = np.minimum(first + factor, length) - 1
+        held = [np.minimum(np.floor((n + 0.5) / resampling.scale / block), count - 1) for n in (first, last)]
+        # a coarse pixel on the border of two blocks is in both
+        reached = [
+            np.searchsorted(held[1], np.arange(count), "left"),
+            np.searchsorted(held[0], np.arange(count), "right"),
+        ]
+        runs = [wanted.take(range(a, b), axis).any(axis=axis) for a, b in zip(*reached, strict=True)]
+        wanted = np.stack(runs, axis=axis)
+    return wanted
 
 
 @dataclass
