@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from thymusimg.train.pictures import draw_cells_before_after, draw_compartments_
 from thymusimg.train.words import readme
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import numpy.typing as npt
     import pandas as pd
 
     from thymusimg.models.card import ModelCard
@@ -70,9 +71,10 @@ def finish_cells(
     notes : sequence of str
         What a reader of the card must know.
     """
-    table = judge_cells(before, after, held_out, progress=progress)
     shown = max(held_out, key=lambda region: region.cells)
-    draw_cells_before_after(shown, before(shown), after(shown), folder / "before_after.png")
+    old, new = _Kept(before, shown), _Kept(after, shown)
+    table = judge_cells(old, new, held_out, progress=progress)
+    draw_cells_before_after(shown, old.found, new.found, folder / "before_after.png")
     return _finish(folder, table, "cells", began_with, name, notes)
 
 
@@ -88,10 +90,25 @@ def finish_compartments(
     progress: Progress,
 ) -> Finished:
     """Judge a compartment model on held-out sections; as :func:`finish_cells`."""
-    table = judge_compartments(before, after, held_out, progress=progress)
     shown = max(held_out, key=lambda section: section.area_mm2)
-    draw_compartments_before_after(shown, before(shown), after(shown), folder / "before_after.png")
+    old, new = _Kept(before, shown), _Kept(after, shown)
+    table = judge_compartments(old, new, held_out, progress=progress)
+    draw_compartments_before_after(shown, old.found, new.found, folder / "before_after.png")
     return _finish(folder, table, "compartments", began_with, name, notes)
+
+
+class _Kept:
+    """A method that keeps what it found on the section that is drawn, so that it is not asked twice."""
+
+    def __init__(self, find: Callable[[Any], npt.NDArray[Any]], shown: object) -> None:
+        self._find, self._shown = find, shown
+        self.found: npt.NDArray[Any] = np.zeros((0, 0), np.uint8)
+
+    def __call__(self, section: Any) -> npt.NDArray[Any]:
+        found = self._find(section)
+        if section is self._shown:
+            self.found = found
+        return found
 
 
 def _finish(
