@@ -7,11 +7,14 @@ import sys
 
 import pytest
 
+from thymusimg.cells.methods import find_detector, identity_of
 from thymusimg.cells.segmenters import find_segmenter, installed_segmenters, segmenter_names
 from thymusimg.errors import ModelError
+from thymusimg.settings.compute import ComputeSettings
 
 GOOD = """
 import numpy as np
+from thymusimg.cells.methods import find_detector, identity_of
 from thymusimg.cells.segmenters import segmenter
 
 @segmenter(channels=("cd45",), pixel_size_um=0.5, summary="Nothing")
@@ -54,6 +57,8 @@ def test_the_entry_points_name_counts(install):
     assert found[0].summary == "Nothing"
     assert segmenter_names() == ["my-cells"]
     assert find_segmenter("my-cells") == found[0]  # so that it is loaded once
+    assert identity_of("my-cells") == found[0].identity
+    find_detector("my-cells", compute=ComputeSettings(device="cpu"))
 
 
 def test_faults_name_the_package_and_do_not_hide_the_others(install):
