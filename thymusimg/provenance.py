@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIBRARIES = (
-    "numpy", "scipy", "opencv-python-headless", "numba", "scikit-image", "tifffile", "imagecodecs", "zarr",
-    "pandas", "pyarrow", "statsmodels", "dask", "connected-components-3d", "fill-voids",
+    "numpy", "scipy", "opencv-python-headless", "numba", "scikit-image", "scikit-learn", "tifffile", "imagecodecs",
+    "zarr", "pandas", "pyarrow", "statsmodels", "dask", "connected-components-3d", "fill-voids",
 )  # fmt: skip
 _BLOCK = 1 << 22
 

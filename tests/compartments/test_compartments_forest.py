@@ -65,7 +65,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def forest() -> Forest:
-    return fit_from_sections([scribbled()], seed=1, trees=16)
+    return fit_from_sections([scribbled()], seed=1, trees=40)
 
 
 def random_places(seed: int = 0, count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -76,13 +76,13 @@ def random_places(seed: int = 0, count: int = 3000) -> tuple[np.ndarray, np.ndar
 
 
 def test_probabilities_are_those_of_scikit_learn() -> None:
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import ExtraTreesClassifier
 
     values, classes = random_places()
     weights = np.random.default_rng(1).uniform(0.2, 2, len(classes))
     names = FEATURES[:5]
     ours = fit_forest(values, classes, names, seed=7, trees=12, depth=9, least_leaf=3, weights=weights)
-    theirs = RandomForestClassifier(
+    theirs = ExtraTreesClassifier(
         n_estimators=12, max_depth=9, min_samples_leaf=3, max_features="sqrt", random_state=7
     ).fit(values, classes, sample_weight=weights)
     fresh = np.concatenate([random_places(5, 10_000)[0], values])  # the second half lies on the thresholds' sides
@@ -91,12 +91,12 @@ def test_probabilities_are_those_of_scikit_learn() -> None:
 
 
 def test_values_on_a_threshold_fall_on_the_same_side() -> None:
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import ExtraTreesClassifier
 
     values, classes = random_places()
     values = np.round(values * 4) / 4  # most thresholds now lie half-way, and many are hit
     ours = fit_forest(values, classes, FEATURES[:5], seed=0, trees=5, depth=8)
-    theirs = RandomForestClassifier(n_estimators=5, max_depth=8, min_samples_leaf=5, random_state=0).fit(
+    theirs = ExtraTreesClassifier(n_estimators=5, max_depth=8, min_samples_leaf=5, random_state=0).fit(
         values, classes
     )
     half = (values + 0.125).astype(np.float32)

@@ -1,7 +1,7 @@
 """A random forest on the features of both keratins: fitted on annotations or scribbles, kept as plain arrays.
 
-Trees are grown by scikit-learn (Breiman 2001) and kept as arrays of numbers: nothing in the file can run. They are
-applied by a compiled loop whose probabilities are scikit-learn's.
+Extremely randomised trees (Geurts, Ernst and Wehenkel 2006) are grown by scikit-learn and kept as arrays of
+numbers: nothing in the file can run. They are applied by a compiled loop with scikit-learn's probabilities.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ def fit_forest(
     trees: int = 48,
     depth: int = 14,
     least_leaf: int = 5,
+    tried: int = 0,
     weights: npt.NDArray[np.floating] | None = None,
     least_probability: float = 0.4,
     smoothing_um: float = 6.0,
@@ -109,6 +110,8 @@ def fit_forest(
         How many trees, and how deep at most.
     least_leaf : int
         Places that a leaf holds at least.
+    tried : int
+        Features that are tried at a node; the square root of their number if 0.
     weights : (N,) float, optional
         How much every place counts.
 
@@ -119,14 +122,14 @@ def fit_forest(
     ModelError
         If a feature is not known.
     """
-    from sklearn.ensemble import RandomForestClassifier  # a second to import, and only fitting needs it
+    from sklearn.ensemble import ExtraTreesClassifier  # a second to import, and only fitting needs it
 
     check_names(names, "forest")
     if len(np.unique(classes)) < 2:
         raise CallError("forest: all places are of one class; annotate at least two compartments")
-    grower = RandomForestClassifier(
-        n_estimators=trees, max_depth=depth, min_samples_leaf=least_leaf, max_features="sqrt", random_state=seed,
-        n_jobs=1,
+    grower = ExtraTreesClassifier(
+        n_estimators=trees, max_depth=depth, min_samples_leaf=least_leaf, max_features=tried or "sqrt",
+        random_state=seed, n_jobs=1,
     )  # fmt: skip
     grower.fit(np.asarray(features, np.float32), classes, sample_weight=weights)
     grown = [tree.tree_ for tree in grower.estimators_]

@@ -18,6 +18,7 @@ from thymusimg.train.compartments import PhantomSections, train_compartments
 from thymusimg.train.finders import CLASSICAL, KERATIN, cell_finder, compartment_finder
 from thymusimg.train.finish import finish_cells, finish_compartments, read_history, write_beside
 from thymusimg.train.folder import find_annotations
+from thymusimg.train.phantom_forest import train_phantom_forest
 from thymusimg.train.reading import read_annotated_cells, read_annotated_compartments
 from thymusimg.train.split import split_animals
 from thymusimg.train.suitable import refuse_unsuitable
@@ -252,7 +253,12 @@ def _on_phantoms(
 ) -> InstalledModel:
     count = call.phantoms or 1
     stop_by = max(4, min(30, count // 10))
-    if call.task == "cells":
+    if call.method == "forest" and call.task == "compartments":
+        train_phantom_forest(
+            call.out, count=count, judged_on=max(4, count // 4), seed=call.seed, command=call.command,
+            progress=listener.progress,
+        )  # fmt: skip
+    elif call.task == "cells":
         cells = PhantomCells(count, stop_by, call.nuclei)
         settings: Any = _settings(call, CellFit.gentle() if start else CellFit())
         fit_network(call, claim, device, start, listener, train_cells, cells, settings)
@@ -274,8 +280,6 @@ def _check(call: TrainingCall) -> None:
     if call.hold_out and call.phantoms is not None:
         raise CallError("--hold-out names animals; synthetic sections have none.")
     if call.method == "forest":
-        if call.phantoms is not None:
-            raise CallError("--method forest is fitted to annotated sections; give their folder.")
         given = [name for name in ("start", "epochs", "rate", "batch", "patience") if getattr(call, name)]
         if given:
             option = "from" if given[0] == "start" else given[0]
