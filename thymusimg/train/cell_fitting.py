@@ -10,7 +10,7 @@ from thymusimg.train.loop import Schedule
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARCHITECTURE: dict[str, Any] = {"widths": [24, 32, 48, 64], "stem": 2}
+ARCHITECTURE: dict[str, Any] = {"widths": [16, 24, 32, 48], "stem": 2}
 PIXEL_UM = 0.5
 """Pixel size at which the network works: a ring of 0.5 µm is a pixel wide, a thymocyte 13."""
 
@@ -26,8 +26,8 @@ class CellFit:
         Crops in a batch, and their side.
     """
 
-    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=40, steps=100, rate=4e-3, patience=12))
-    batch: int = 16
+    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=24, steps=200, rate=3e-3, patience=12))
+    batch: int = 8
     side_px: int = 256
 
     @classmethod
@@ -58,9 +58,9 @@ class PhantomCells:
         Processes that draw.
     """
 
-    count: int = 400
-    stop_by: int = 30
+    count: int = 280
+    stop_by: int = 16
     nuclei: Path | None = None
-    nuclei_share: float = 0.1
+    nuclei_share: float = 0.07
     cache: Path | None = None
     workers: int = 2
