@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import pickle
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -106,51 +109,83 @@ def _sweep(part: str, generator: str, preset: str, seed: int, where: str, name: 
     return Case(part, generator, preset, "nominal", seed, f"{level:g}", pixel_size_um=1.0, changes=changes, **more)
 
 
-def score(case: Case, methods: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return one row a method for the section of a case; a method that is not installed has none."""
-    from thymusimg.compartments.methods import find_division
-    from thymusimg.errors import ModelError
+@dataclass(frozen=True)
+class Prepared:
+    """A section up to its compartments, with the truth and what the methods without a model make of it."""
+
+    truth: Any
+    planes: dict[str, Any]
+    tissue: Any
+    grid: Any
+    found: dict[str, tuple[Any, Any, float]]
+    """Labels, tissue and seconds of a method."""
+
+
+def prepare(case: Case, cache: Path | None) -> Prepared:
+    """Draw a section and run it up to its compartments; from the cache where it was done before."""
     from thymusimg.phantom.section import as_section
     from thymusimg.pipeline import prepare_section
     from thymusimg.settings import Settings
     from thymusimg.validate.baselines import otsu_compartments
     from thymusimg.validate.sections import draw
 
+    path = None if cache is None else cache / ("-".join(_key(case)).replace(" ", "_") + ".pkl")
+    if path is not None and path.exists():
+        return pickle.loads(path.read_bytes())  # noqa: S301  written below
     phantom = draw(case)
-    settings = Settings.from_mapping({"compute": {"threads": 1, "device": "cpu"}})
-    prepared = prepare_section(as_section(phantom, "s"), settings)
-    rows = []
+    done = prepare_section(
+        as_section(phantom, "s"), Settings.from_mapping({"compute": {"threads": 1, "device": "cpu"}})
+    )
+    rule = (done.compartments.labels, done.compartments.tissue, done.seconds["compartments"])
+    began = time.perf_counter()
+    otsu = otsu_compartments(phantom)
+    prepared = Prepared(
+        SimpleNamespace(grid=phantom.truth.grid, labels=phantom.truth.labels, tissue=phantom.truth.tissue),
+        {role: done.planes[role] for role in ("k14", "k8")}, done.tissue, done.survey.grid,
+        {"keratin": rule, "Otsu": (otsu, phantom.truth.tissue, time.perf_counter() - began)},
+    )  # fmt: skip
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(prepared))
+    return prepared
+
+
+def score(case: Case, methods: tuple[str, ...], cache: Path | None = None) -> list[dict[str, Any]]:
+    """Return one row a method for the section of a case; a method that is not installed has none."""
+    from thymusimg.compartments.methods import find_division
+    from thymusimg.errors import ModelError
+    from thymusimg.settings import CompartmentSettings
+
+    prepared = prepare(case, cache)
+    found = dict(prepared.found)
     for method in methods:
+        if method in found:
+            continue
+        try:
+            divide = find_division(method, device="cpu")
+        except ModelError:
+            continue
         began = time.perf_counter()
-        tissue = prepared.compartments.tissue
-        if method == "keratin":
-            labels, seconds = prepared.compartments.labels, prepared.seconds["compartments"]
-        elif method == "Otsu":
-            labels, tissue = otsu_compartments(phantom), phantom.truth.tissue
-            seconds = time.perf_counter() - began
-        else:
-            try:
-                divide = find_division(method, device="cpu")
-            except ModelError:
-                continue
-            found = divide(prepared.planes, prepared.tissue, prepared.survey.grid, settings.compartments)
-            labels, tissue, seconds = found.labels, found.tissue, time.perf_counter() - began
-        key = {"part": case.part, "generator": case.generator, "preset": case.preset, "optics": case.optics,
-               "label": case.label, "seed": case.seed, "method": method}  # fmt: skip
-        rows.append(key | scores_of(phantom, labels, tissue) | {"seconds": round(seconds, 3)})
-    return rows
+        own = divide(prepared.planes, prepared.tissue, prepared.grid, CompartmentSettings())
+        found[method] = own.labels, own.tissue, time.perf_counter() - began
+    key = dict(zip(KEY, _key(case), strict=True))
+    return [
+        key | {"method": m} | scores_of(prepared, found[m][0], found[m][1]) | {"seconds": round(found[m][2], 3)}
+        for m in methods
+        if m in found
+    ]
 
 
-def scores_of(phantom: Any, labels: LabelPlane, tissue: Any) -> dict[str, float]:
-    """Return the scores of a method's labels against the truth."""
+def scores_of(section: Any, labels: LabelPlane, tissue: Any) -> dict[str, float]:
+    """Return the scores of a method's labels against the ``truth`` of a section."""
     from thymusimg.compartments.model import Compartment
     from thymusimg.evaluate.section_scores import class_rows
     from thymusimg.validate.sections import maps_of
 
-    rows = {str(r["class"]): r for r in class_rows(maps_of(phantom, labels, tissue))}
+    rows = {str(r["class"]): r for r in class_rows(maps_of(section, labels, tissue))}
     border = rows["cortex-medulla border"]
-    truth = phantom.truth.labels
-    scored = phantom.truth.tissue & (truth != Compartment.ARTEFACT)
+    truth = section.truth.labels
+    scored = section.truth.tissue & (truth != Compartment.ARTEFACT)
     medulla = (labels == Compartment.MEDULLA) & scored
     other = scored & ((truth == Compartment.OTHER) | (truth == Compartment.CYST))
     area = max(int(scored.sum()), 1)
@@ -238,6 +273,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--part", default="", help="only cases whose part begins so")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the drawn sections")
     parser.add_argument("--table", action="store_true", help="only write the page from the rows there are")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -252,7 +288,7 @@ def main() -> None:
             if not have:
                 writer.writeheader()
             with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-                futures = [pool.submit(score, case, methods) for case, methods in todo]
+                futures = [pool.submit(score, case, methods, options.cache) for case, methods in todo]
                 for done, future in enumerate(as_completed(futures), start=1):
                     writer.writerows(future.result())
                     stream.flush()

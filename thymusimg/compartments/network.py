@@ -39,7 +39,7 @@ CLASSES = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE, C
 """What a network tells apart, in the order of its outputs."""
 CHANNELS = ("k14", "k8")
 """What a network takes."""
-TILE_PX = 1024
+TILE_PX = 1536
 _OUTSHINES = 4.0  # times the mean of a stain: brighter pixels do not raise its level
 _STRETCH = 2.0
 _DARKEST = 0.25  # times the level, below zero
