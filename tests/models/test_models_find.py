@@ -121,3 +121,12 @@ def test_a_file_that_is_no_weights(place):
 def _saved(content, path):
     torch.save(content, path)
     return path.read_bytes()
+
+
+def test_an_installed_wheel_carries_its_models_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr("thymusimg.models.find.__file__", str(tmp_path / "thymusimg" / "models" / "find.py"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    small_model(tmp_path / "thymusimg" / "_models" / "shipped")
+    small_model(tmp_path / "models" / "cloned")
+    assert [model.card.name for model in list_models()[0]] == ["cloned", "shipped"]
