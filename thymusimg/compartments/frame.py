@@ -8,7 +8,7 @@ drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,21 +115,37 @@ def segment_with(
     """
     k14, k8 = keratins(planes)
     around = find_surroundings(k14, k8, tissue, grid, settings)
-    labels = around.labels
-    confidence = np.zeros(grid.shape, np.float32)
-    reasons: dict[str, str] = {}
-    cuts = {"capsule_um": around.capsule_um}
-    if around.judged.any():
-        found = divide(k14, k8, around.judged, grid.pixel_um, settings)
-        labels[around.judged] = found.labels[around.judged]
-        confidence[around.judged] = found.confidence[around.judged]
-        small_px = settings.min_islet_um2 / grid.pixel_um**2
-        labels = absorb_small(labels, [int(c) for c in PARENCHYMA], small_px)
-        labels[false_medulla(labels, grid.pixel_um)] = Compartment.OTHER
-        cuts |= found.cuts
-        if found.note:
-            reasons["compartments"] = found.note
-    return with_distances(labels, confidence, around.inside, grid, settings, method, reasons, cuts)
+    labels, found = label_within(around, divide, k14, k8, grid.pixel_um, settings)
+    reasons = {"compartments": found.note} if found.note else {}
+    cuts = {"capsule_um": around.capsule_um, **found.cuts}
+    return with_distances(labels, found.confidence, around.inside, grid, settings, method, reasons, cuts)
+
+
+def label_within(
+    around: Surroundings,
+    divide: Divide,
+    k14: FloatPlane,
+    k8: FloatPlane,
+    pixel_um: float,
+    settings: CompartmentSettings,
+) -> tuple[LabelPlane, Division]:
+    """Label a section whose surroundings are known: what can be judged is divided, and small patches absorbed.
+
+    Returns
+    -------
+    tuple
+        The labels, and the division, whose confidence is 0 wherever nothing was judged.
+    """
+    labels = around.labels.copy()
+    confidence = np.zeros(labels.shape, np.float32)
+    if not around.judged.any():
+        return labels, Division(labels, confidence)
+    found = divide(k14, k8, around.judged, pixel_um, settings)
+    labels[around.judged] = found.labels[around.judged]
+    confidence[around.judged] = found.confidence[around.judged]
+    labels = absorb_small(labels, [int(c) for c in PARENCHYMA], settings.min_islet_um2 / pixel_um**2)
+    labels[false_medulla(labels, pixel_um)] = Compartment.OTHER
+    return labels, replace(found, confidence=confidence)
 
 
 def keratins(planes: Mapping[str, FloatPlane]) -> tuple[FloatPlane, FloatPlane]:
