@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from thymusimg.compartments.edited import EDITED
 from thymusimg.settings import Settings
 from thymusimg_napari.autosave import Journal, journal_folder
 from thymusimg_napari.edits import EditLog
@@ -38,6 +39,8 @@ class Session:
         What is known so far, each from the one before; None where it is not known, or no longer true.
     settings : Settings
         Of every stage; the study's, until a widget changes them.
+    original : Compartments or None
+        What the method drew, where people changed it since; None while nothing was changed.
     edits : EditLog
         What people changed on this section.
     journal : Journal or None
@@ -63,6 +66,7 @@ class Session:
         self.section: Section | None = None
         self.settings = Settings()
         self.prepared: Prepared | None = None
+        self.original: Compartments | None = None
         self.counted: Counted | None = None
         self.result: SectionResult | None = None
         self.edits = EditLog()
@@ -107,7 +111,7 @@ class Session:
             self.keeper.flush()
         if self.section is not None:
             self.section.image.close()
-        self.row = self.section = self.prepared = self.counted = self.result = self.journal = None
+        self.row = self.section = self.prepared = self.original = self.counted = self.result = self.journal = None
         self.edits = EditLog()
 
     def set_settings(self, settings: Settings) -> None:
@@ -117,7 +121,7 @@ class Session:
 
     def set_prepared(self, prepared: Prepared | None) -> None:
         """Take a section up to its compartments; cells and numbers that stood on others are dropped."""
-        self.prepared, self.counted, self.result = prepared, None, None
+        self.prepared, self.counted, self.result, self.original = prepared, None, None, None
         self.prepared_changed.emit()
         self.counted_changed.emit()
         self.measured_changed.emit()
@@ -125,10 +129,15 @@ class Session:
     def set_compartments(self, compartments: Compartments) -> None:
         """Take other compartments, drawn or edited, in place of those of :attr:`prepared`.
 
-        Cells are kept for the Cells widget to place again; numbers are dropped.
+        Cells are kept for the Cells widget to place again; numbers are dropped. The first edited ones leave what the
+        method drew in :attr:`original`.
         """
         if self.prepared is None:
             return
+        if not compartments.method.endswith(EDITED):
+            self.original = None
+        elif self.original is None:
+            self.original = self.prepared.compartments
         self.prepared = replace(self.prepared, compartments=compartments)
         if self.counted is not None:
             self.counted = replace(self.counted, prepared=self.prepared)
