@@ -161,3 +161,21 @@ def test_one_worker_a_device(monkeypatch):
     shown = [spec["options"]["env"]["CUDA_VISIBLE_DEVICES"] for spec in gpu_specification(["1"]).values()]
     assert shown == ["GPU-9c"]
     assert gpu_specification(["0"])["gpu-0"]["options"]["resources"] == {"GPU": 1}
+
+
+def slow(job):
+    time.sleep(2.0)
+
+
+def test_a_scheduler_that_vanishes_ends_the_run(tmp_path):
+    cluster = distributed.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=HTTP, silence_logs=50
+    )
+    with cluster, distributed.Client(cluster.scheduler_address) as client:
+        crew = Crew(client, Requirement(), Standing("there", 30.0), device="cpu", say=lambda text: None)
+        crew.gather(1)
+        work = Distributed(crew).run(slow, range(3))
+        next(work)
+        cluster.close()
+        with pytest.raises(CallError, match=r"does not answer any more|no worker"):
+            list(work)

@@ -311,6 +311,7 @@ def _dask_settings(threads: int) -> Iterator[None]:
         {
             "distributed.comm.timeouts.connect": "10s",
             "distributed.worker.daemon": False,
+            "distributed.worker.preload": ["thymusimg.batch.quiet"],
             "distributed.worker.memory.target": False,  # Dask holds none of our data: nothing to spill
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,  # a paused worker would be waited for in vain
