@@ -129,8 +129,8 @@ class Session:
     def set_compartments(self, compartments: Compartments) -> None:
         """Take other compartments, drawn or edited, in place of those of :attr:`prepared`.
 
-        Cells are kept for the Cells widget to place again; numbers are dropped. The first edited ones leave what the
-        method drew in :attr:`original`.
+        Cells are kept for the Cells widget to place again; numbers are dropped. The first edited ones leave what
+        the method drew in :attr:`original`.
         """
         if self.prepared is None:
             return
