@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -253,19 +254,23 @@ def _on_phantoms(
 ) -> InstalledModel:
     count = call.phantoms or 1
     stop_by = max(4, min(30, count // 10))
+    kept = call.out.with_name(f".{call.out.name}-sections")  # a second call need not draw them again
     if call.method == "forest" and call.task == "compartments":
         train_phantom_forest(
             call.out, count=count, judged_on=max(4, count // 4), seed=call.seed, command=call.command,
             progress=listener.progress,
         )  # fmt: skip
     elif call.task == "cells":
-        cells = PhantomCells(count, stop_by, call.nuclei)
+        cells = PhantomCells(count, stop_by, call.nuclei, cache=kept)
         settings: Any = _settings(call, CellFit.gentle() if start else CellFit())
-        fit_network(call, claim, device, start, listener, train_cells, cells, settings)
+        if not claim.trained:
+            fit_network(call, claim, device, start, listener, train_cells, cells, settings)
     else:
-        sections = PhantomSections(count, stop_by)
+        sections = PhantomSections(count, stop_by, cache=kept)
         settings = _settings(call, CompartmentFit.gentle() if start else CompartmentFit())
-        fit_network(call, claim, device, start, listener, train_compartments, sections, settings)
+        if not claim.trained:
+            fit_network(call, claim, device, start, listener, train_compartments, sections, settings)
+    shutil.rmtree(kept, ignore_errors=True)
     card = read_card(call.out)
     card = card.model_copy(update={"name": call.name or card.name})
     write_beside(call.out, card, [PHANTOMS_NOTE])
