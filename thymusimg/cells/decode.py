@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.int32]
 
 FARTHEST_PX = 16.0
-"""Longest way to a centre: 8 µm, where the largest blasts are 11.5 µm wide. Pixels that point farther are nobody's."""
+"""Longest way to a centre: 8 µm, where blasts are 11.5 µm wide. Pixels that point farther belong to nobody."""
 APART_PX = 3
 """Of centres nearer than this only the best is one."""
 STEPS = 16
@@ -85,9 +85,9 @@ class Centres:
 def find_centres(outputs: npt.NDArray[np.float32], decoding: Decoding) -> Centres:
     """Find the centres of cells in a network's outputs.
 
-    Every foreground pixel votes for the place it points at. Evidence is the geometric mean of the centre
-    probability and the share of :data:`FULL_VOTES` that fell within a pixel; centres are its local maxima. Of equal
-    ones the upper, then the left one counts.
+    Every foreground pixel votes for the place it points at. Centres are the local maxima of votes × centre
+    probability; of equal ones the upper, then the left one counts. Their evidence is the geometric mean of that
+    probability and of the share of :data:`FULL_VOTES` that fell within a pixel.
 
     Parameters
     ----------
@@ -99,8 +99,8 @@ def find_centres(outputs: npt.NDArray[np.float32], decoding: Decoding) -> Centre
     _cast(outputs, *_cuts(decoding), votes)
     kernel = np.array([0.25, 0.5, 0.25], np.float32)  # whole parts of 16: exact in single precision
     near = cv2.sepFilter2D(votes.astype(np.float32), cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
-    evidence = _weigh(outputs[1], near, np.float32(4.0 / (STEPS**2 * FULL_VOTES)))
-    places = _peaks(evidence, APART_PX, np.float32(decoding.centre_threshold))
+    rank, evidence = _weigh(outputs[1], near, np.float32(4.0 / (STEPS**2 * FULL_VOTES)))
+    places = _peaks(rank, evidence, APART_PX, np.float32(decoding.centre_threshold))
     return Centres(places, evidence[places[:, 0], places[:, 1]])
 
 
@@ -200,32 +200,35 @@ def _cast(outputs, cut, unit, votes):  # type: ignore[no-untyped-def]  # compile
 
 @numba.njit(cache=True, nogil=True)
 def _weigh(logits, votes, scale):  # type: ignore[no-untyped-def]  # compiled
+    rank = np.zeros(votes.shape, np.float32)
     evidence = np.zeros(votes.shape, np.float32)
     one = np.float32(1)
     for y in range(votes.shape[0]):
         for x in range(votes.shape[1]):
             if votes[y, x] > 0:
-                share = min(one, votes[y, x] * scale)
-                evidence[y, x] = np.sqrt(share / (one + np.exp(-logits[y, x])))
-    return evidence
+                share = votes[y, x] * scale
+                probability = one / (one + np.exp(-logits[y, x]))
+                rank[y, x] = share * probability
+                evidence[y, x] = np.sqrt(min(one, share) * probability)
+    return rank, evidence
 
 
 @numba.njit(cache=True, nogil=True)
-def _peaks(plane, radius, least):  # type: ignore[no-untyped-def]  # compiled
-    height, width = plane.shape
+def _peaks(rank, evidence, radius, least):  # type: ignore[no-untyped-def]  # compiled
+    height, width = rank.shape
     places = np.empty((64, 2), np.int32)
     found = 0
     for y in range(height):
         for x in range(width):
-            value = plane[y, x]
-            if not value >= least:
+            if not evidence[y, x] >= least:
                 continue
+            value = rank[y, x]
             best = True
             for j in range(max(0, y - radius), min(height, y + radius + 1)):
                 for i in range(max(0, x - radius), min(width, x + radius + 1)):
                     if (j - y) ** 2 + (i - x) ** 2 > radius * radius:
                         continue
-                    other = plane[j, i]
+                    other = rank[j, i]
                     if other > value or (other == value and (j < y or (j == y and i < x))):
                         best = False
                         break
