@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from thymusimg.cells.assign import assign_cells
+from thymusimg.cells.edited import PLACED
 from thymusimg.cells.gate import ControlEvidence, estimate_gate, measure_control
 from thymusimg.cells.methods import UNTRAINED as UNTRAINED_CELLS
 from thymusimg.cells.methods import find_detector, identity_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from thymusimg.cells.model import Cells
     from thymusimg.compartments.model import Compartments, Tissue
     from thymusimg.section.model import FloatPlane, Section
+    from thymusimg.settings import MeasurementSettings
 
 COMPARTMENT_METHODS = UNTRAINED
 """Methods of ``--compartments`` that need no trained model."""
@@ -288,7 +290,13 @@ def _find_cells(prepared: Prepared, controls: Sequence[ControlEvidence], progres
         section, prepared.correction, prepared.compartments, gate, settings.cells,
         planes=prepared.planes, progress=progress,
     )  # fmt: skip
-    return place_on_axis(assign_cells(cells, prepared.compartments), prepared.compartments, settings.measurements)
+    return place_cells(cells, prepared.compartments, settings.measurements)
+
+
+def place_cells(cells: Cells, compartments: Compartments, settings: MeasurementSettings) -> Cells:
+    """Give every cell its compartment, its distances and its place on the axis, whatever it had before."""
+    bare = cells.table.drop(columns=[name for name in PLACED if name in cells.table])
+    return place_on_axis(assign_cells(replace(cells, table=bare), compartments), compartments, settings)
 
 
 def control_evidence(prepared: Prepared) -> ControlEvidence:

@@ -76,6 +76,11 @@ def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tupl
     return table, CellMasks(ordered.boxes, ordered.starts, ordered.bits)
 
 
+def arrange(masks: CellMasks, order: npt.NDArray[np.intp]) -> CellMasks:
+    """Return the masks of the cells ``order`` names, in that order and in tight boxes."""
+    return CellMasks(*_pack(masks.boxes, masks.starts, masks.bits, order))
+
+
 def _packed(found: Found, order: npt.NDArray[np.intp]) -> Found:
     boxes, starts, bits = _pack(found.boxes, found.starts, found.bits, order)
     return Found(boxes, starts, bits, found.sums[order], found.scores[order])
