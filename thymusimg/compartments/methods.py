@@ -10,6 +10,7 @@ from thymusimg.compartments.forest_file import load_forest
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.errors import ModelError
 from thymusimg.models.find import find_model
+from thymusimg.progress import silent
 from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from thymusimg.compartments.model import Compartments, Tissue
     from thymusimg.models.find import InstalledModel
+    from thymusimg.progress import Progress
     from thymusimg.section.model import FloatPlane, Grid
     from thymusimg.settings.compartments import CompartmentSettings
 
@@ -33,7 +35,7 @@ class Segment(Protocol):
         """Divide the tissue of a section."""
 
 
-def find_division(method: str, *, compute: ComputeSettings | None = None) -> Segment:
+def find_division(method: str, *, compute: ComputeSettings | None = None, progress: Progress = silent) -> Segment:
     """Return what ``--compartments METHOD`` means, its model found and its hash verified.
 
     Parameters
@@ -42,6 +44,8 @@ def find_division(method: str, *, compute: ComputeSettings | None = None) -> Seg
         ``keratin``, ``forest``, ``network``, a model's name, or the path of a model folder.
     compute : ComputeSettings, optional
         Where a network runs, and on how many threads.
+    progress : callable
+        Told how far a network is; the rule and a forest take one step.
 
     Raises
     ------
@@ -57,7 +61,9 @@ def find_division(method: str, *, compute: ComputeSettings | None = None) -> Seg
         from thymusimg.compartments.network import segment_by_network
 
         compute = compute or ComputeSettings()
-        return partial(segment_by_network, model=model, device=compute.device, threads=compute.threads)
+        return partial(
+            segment_by_network, model=model, device=compute.device, threads=compute.threads, progress=progress
+        )
     raise ModelError(f"--compartments {method}: a model of kind {model.card.kind} does not divide tissue.")
 
 
