@@ -94,8 +94,18 @@ def find_islets(
     >>> islets.count, islets.largest_share, islets.effective_number
     (2, 0.5, 2.0)
     """
+    return label_islets(medulla, pixel_um, min_area_um2=min_area_um2, closing_um=closing_um)[0]
+
+
+def label_islets(
+    medulla: Mask, pixel_um: float, *, min_area_um2: float = 1500.0, closing_um: float = 10.0
+) -> tuple[Islets, npt.NDArray[np.int32]]:
+    """Return the islets of :func:`find_islets`, and where they lie: (Y, X) labels, 1 the first of them, 0 off them.
+
+    Parameters are those of :func:`find_islets`.
+    """
     if not medulla.any():
-        return Islets(np.zeros(0), np.zeros(0, bool), np.zeros(0))
+        return Islets(np.zeros(0), np.zeros(0, bool), np.zeros(0)), np.zeros(medulla.shape, np.int32)
     closed = _close(medulla, closing_um / pixel_um).view(np.uint8)  # cc3d 4.1 mislabels 8-connected booleans
     pieces = np.asarray(cc3d.connected_components(closed, connectivity=8))
     pieces[~medulla] = 0
@@ -109,7 +119,9 @@ def find_islets(
         at = np.flatnonzero(kept == i)
         if at.size and not cut[i] and box is not None:
             round_[at] = isoperimetric_ratio(pieces[box] == i + 1, pixel_um)
-    return Islets(areas[kept], cut[kept], round_)
+    number = np.zeros(len(areas) + 1, np.int32)
+    number[kept + 1] = np.arange(1, len(kept) + 1)
+    return Islets(areas[kept], cut[kept], round_), number[pieces]
 
 
 def isoperimetric_ratio(islet: Mask, pixel_um: float, *, sigma_um: float = 5.0) -> float:
