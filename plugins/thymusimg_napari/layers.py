@@ -40,11 +40,17 @@ class Purpose(StrEnum):
     TISSUE = "tissue"
     CELLS = "cells"
     CELL_POINTS = "cell points"
+    CELL_OUTLINES = "cell outlines"
+    CURRENT = "current"
+    POSITIVE = "positive"
+    ISLETS = "islets"
     JUNCTION = "junction"
     DISTANCE = "distance"
     SCRIBBLES = "scribbles"
     OUTLINES = "outlines"
     FLAG = "flag"
+    SELECTION = "selection"
+    PREVIEW = "preview"
 
 
 def mark(purpose: Purpose, section_id: str = "", **more: Any) -> dict[str, Any]:

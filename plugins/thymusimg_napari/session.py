@@ -20,6 +20,7 @@ from thymusimg_napari.edits import EditLog
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from thymusimg.cells.model import Cells
     from thymusimg.compartments.model import Compartments
     from thymusimg.pipeline import Counted, Prepared, SectionResult
     from thymusimg.section.model import Section
@@ -41,6 +42,8 @@ class Session:
         Of every stage; the study's, until a widget changes them.
     original : Compartments or None
         What the method drew, where people changed it since; None while nothing was changed.
+    original_cells : Cells or None
+        What the method found, where people changed it since; None while nothing was changed.
     edits : EditLog
         What people changed on this section.
     journal : Journal or None
@@ -67,6 +70,7 @@ class Session:
         self.settings = Settings()
         self.prepared: Prepared | None = None
         self.original: Compartments | None = None
+        self.original_cells: Cells | None = None
         self.counted: Counted | None = None
         self.result: SectionResult | None = None
         self.edits = EditLog()
@@ -112,6 +116,7 @@ class Session:
         if self.section is not None:
             self.section.image.close()
         self.row = self.section = self.prepared = self.original = self.counted = self.result = self.journal = None
+        self.original_cells = None
         self.edits = EditLog()
 
     def set_settings(self, settings: Settings) -> None:
@@ -122,6 +127,7 @@ class Session:
     def set_prepared(self, prepared: Prepared | None) -> None:
         """Take a section up to its compartments; cells and numbers that stood on others are dropped."""
         self.prepared, self.counted, self.result, self.original = prepared, None, None, None
+        self.original_cells = None
         self.prepared_changed.emit()
         self.counted_changed.emit()
         self.measured_changed.emit()
@@ -146,7 +152,29 @@ class Session:
         self.measured_changed.emit()
 
     def set_counted(self, counted: Counted | None) -> None:
-        """Take a section with its cells; numbers are dropped."""
+        """Take a section with its cells; numbers are dropped, and so are cells that people had changed.
+
+        :attr:`prepared` takes over the settings with which they were found.
+        """
+        self.original_cells = None
+        if counted is not None:
+            self.prepared = counted.prepared
+        self._recount(counted)
+
+    def set_cells(self, cells: Cells) -> None:
+        """Take other cells, changed by a person or placed again, in place of those of :attr:`counted`.
+
+        Numbers are dropped. The first changed ones leave what the method found in :attr:`original_cells`.
+        """
+        if self.counted is None or self.counted.cells is None:
+            return
+        if self.original_cells is None and cells.method != self.counted.cells.method:
+            self.original_cells = self.counted.cells
+        elif self.original_cells is not None and cells.method == self.original_cells.method:
+            self.original_cells = None  # everything was undone
+        self._recount(replace(self.counted, cells=cells))
+
+    def _recount(self, counted: Counted | None) -> None:
         self.counted, self.result = counted, None
         self.counted_changed.emit()
         self.measured_changed.emit()
