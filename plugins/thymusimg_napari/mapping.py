@@ -1,0 +1,276 @@
+"""The map of compartments in a viewer: shown, painted, corrected, undone, kept. Its lines follow in a thread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from thymusimg.compartments.edited import EDITED, redraw
+from thymusimg.compartments.frame import with_distances
+from thymusimg.compartments.model import Compartment
+from thymusimg.settings.compartments import CompartmentSettings
+from thymusimg_napari.contours import same_selection, show_lines
+from thymusimg_napari.jobs import Latest
+from thymusimg_napari.keeping import keeper_of
+from thymusimg_napari.layers import compartment_layer, confidence_layer, replace_layer
+from thymusimg_napari.painting import EditedMap, Source, class_name, painted_box
+
+if TYPE_CHECKING:
+    from thymusimg.compartments.model import Compartments
+    from thymusimg.section.model import LabelPlane, Section
+    from thymusimg.settings import Settings
+    from thymusimg_napari.autosave import Snapshot
+    from thymusimg_napari.painting import Change
+    from thymusimg_napari.session import Session
+
+TARGET = "compartments"
+_VERBS = {"paint": "painted", "polygon": "outlined", "fill": "filled", "erase": "erased"}
+_CODES = frozenset(int(code) for code in Compartment)
+
+
+class CompartmentMap:
+    """The compartments of the open section as one editable layer.
+
+    Attributes
+    ----------
+    map : EditedMap or None
+    layer : Labels layer or None
+    why : str
+        What the person gives as the reason; noted with every edit.
+    put_back : Snapshot or None
+        Unsaved edits that were found and put back when the section was opened.
+    """
+
+    changed = Signal()
+    shown = Signal(object)
+    """A layer that is to be edited was put into the viewer."""
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        self.viewer, self.session = viewer, session
+        self.map: EditedMap | None = None
+        self.layer: Any = None
+        self.why = ""
+        self.put_back: Snapshot | None = None
+        self._section: Section | None = None
+        self._own = False
+        self._lines = Latest("Drawing the junction")
+        keeper_of(session).keep(TARGET, self._kept)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the junction is still to follow."""
+        return not self._lines.idle
+
+    # --- what the session says
+
+    def follow(self) -> None:
+        """Show the session's compartments, unless they are the ones that are shown."""
+        prepared = self.session.prepared
+        if self._own:
+            return
+        if prepared is None:
+            self.map = self.layer = self._section = self.put_back = None
+            self.changed.emit()
+            return
+        source = Source(self.session.original or prepared.compartments, prepared.settings)
+        opened = self._section is not self.session.section
+        if not opened and self.map is not None and np.array_equal(self.map.labels, prepared.compartments.labels):
+            return
+        self._section = self.session.section
+        self._show(EditedMap(source, prepared.compartments.labels.copy()), prepared.compartments)
+        if opened:
+            self._find_journal()
+        self.changed.emit()
+
+    def _show(self, edited: EditedMap, compartments: Compartments) -> None:
+        with same_selection(self.viewer):
+            data = compartment_layer(edited.labels, compartments.grid, self.session.section_id)
+            self.layer = replace_layer(self.viewer, data)
+        edited.labels = self.layer.data  # one array: what is painted is what is noted
+        self.map = edited
+        self.layer.events.paint.connect(self._painted)
+        self.layer.events.selected_label.connect(self._only_compartments)
+        self._draw(compartments)
+        self.shown.emit(self.layer)
+
+    def _draw(self, compartments: Compartments) -> None:
+        show_lines(self.viewer, compartments, self.session.section_id)
+        with same_selection(self.viewer):
+            replace_layer(
+                self.viewer,
+                confidence_layer(compartments.confidence, compartments.grid, self.session.section_id),
+            )
+
+    def _only_compartments(self, _event: Any = None) -> None:
+        if self.layer is not None and int(self.layer.selected_label) not in _CODES:
+            self.layer.selected_label = int(Compartment.MEDULLA)
+
+    # --- what a person does
+
+    def _painted(self, event: Any) -> None:
+        if self.map is None:
+            return
+        mode, code = str(self.layer.mode), int(self.layer.selected_label)
+        verb = _VERBS.get(mode, "painted")
+        gone = mode == "erase" or code == Compartment.BACKGROUND
+        what = "erased tissue" if gone else f"{verb} {class_name(code)}"
+        self._took(self.map.took(what, painted_box(event.value)))
+
+    def correct(self, what: str, labels: LabelPlane) -> bool:
+        """Put corrected labels in place of these; whether anything changed."""
+        change = None if self.map is None else self.map.put(what, labels)
+        if change is not None:
+            self.layer.refresh()
+            self._took(change)
+        return change is not None
+
+    def undo(self) -> None:
+        """Take the last step back; that is an edit too."""
+        change = None if self.map is None else self.map.undo()
+        if change is not None:
+            self._stepped("undid", change, change.source_before)
+
+    def redo(self) -> None:
+        """Do again what was undone."""
+        change = None if self.map is None else self.map.redo()
+        if change is not None:
+            self._stepped("redid", change, change.source_after)
+
+    def _stepped(self, verb: str, change: Change, source: Source) -> None:
+        self.layer.refresh()
+        if change.source_before is not change.source_after:
+            self._set_source(source)
+        self._took(replace(change, what=f"{verb}: {change.what}"))
+
+    def _took(self, change: Change | None) -> None:
+        if change is None or self.map is None:
+            return
+        rows, cols = change.box
+        self.session.record_edit(
+            change.what, target=TARGET, why=self.why, pixels=change.pixels,
+            area_um2=round(change.pixels * self.map.source.drawn.grid.pixel_um ** 2, 1),
+            box_px=[rows.start, cols.start, rows.stop, cols.stop],
+        )  # fmt: skip
+        self._follow_lines()
+        self.changed.emit()
+
+    def take(self, compartments: Compartments, settings: Settings) -> None:
+        """Take what a method drew, in place of everything; undo brings back what was there."""
+        prepared = self.session.prepared
+        if self.map is None or prepared is None:
+            return
+        was_edited = self.map.edited
+        source = Source(compartments, settings)
+        change = self.map.put(f"ran {compartments.method}", compartments.labels, source)
+        self._set_source(source)
+        self.layer.refresh()
+        self._draw(compartments)
+        keeper_of(self.session).touch()
+        if was_edited and change is not None:
+            self.session.record_edit(
+                f"replaced the edited compartments by {compartments.method}", target=TARGET, why=self.why,
+                pixels=change.pixels,
+            )  # fmt: skip
+        self.changed.emit()
+
+    def _set_source(self, source: Source) -> None:
+        if self.session.prepared is None:
+            return
+        self._own = True
+        try:
+            self.session.set_settings(source.settings)
+            self.session.set_prepared(
+                replace(self.session.prepared, settings=source.settings, compartments=source.drawn)
+            )
+        finally:
+            self._own = False
+
+    # --- the junction and the distances follow
+
+    def _follow_lines(self) -> None:
+        if self.map is None:
+            return
+        source, labels, section = self.map.source, self.map.labels.copy(), self.session.section
+        self._lines.ask(
+            lambda _progress: redraw(source.drawn, labels, source.settings.compartments),
+            lambda found: self._redrawn(found, source, section),
+        )
+
+    def _redrawn(self, found: Compartments, source: Source, section: Section | None) -> None:
+        if section is not self.session.section or self.map is None or self.map.source is not source:
+            return
+        self._own = True
+        try:
+            self.session.set_compartments(found)
+        finally:
+            self._own = False
+        self._draw(found)
+        self.changed.emit()
+
+    # --- nothing is lost
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.map is None or not (self.map.edited or self.map.source.drawn.method != "keratin"):
+            return {}, {}
+        drawn = self.map.source.drawn
+        arrays = {
+            "compartments": self.map.labels.copy(),
+            "compartments_original": drawn.labels,
+            "compartments_confidence": np.round(100 * drawn.confidence).astype(np.uint8),
+        }
+        values = {
+            "method": drawn.method, "reasons": dict(drawn.reasons), "cuts": dict(drawn.cuts),
+            "settings": self.map.source.settings.compartments.model_dump(),
+        }  # fmt: skip
+        return arrays, values
+
+    def _find_journal(self) -> None:
+        """Put back the unsaved edits that a killed window left, if there are any."""
+        self.put_back = None
+        snapshot = keeper_of(self.session).restored()
+        prepared, section = self.session.prepared, self.session.section
+        if snapshot is None or prepared is None or TARGET not in snapshot.arrays:
+            return
+        if snapshot.arrays[TARGET].shape != prepared.compartments.labels.shape:
+            return
+        self._lines.ask(
+            lambda _progress: _rebuilt(snapshot, prepared.compartments, prepared.settings),
+            lambda found: self._restore(snapshot, found, section),
+        )
+
+    def _restore(self, snapshot: Snapshot, found: tuple[Source, Compartments], section: Section | None) -> None:
+        from napari.utils.notifications import show_info
+
+        source, compartments = found
+
+        if section is not self.session.section or self.map is None or self.map.edited:
+            return
+        if len(self.session.edits) == 0:
+            self.session.edits = snapshot.log
+        self._set_source(source)
+        change = self.map.put("unsaved edits put back", compartments.labels, source)
+        self.layer.refresh()
+        self.put_back = snapshot if change is not None else None
+        self._redrawn(compartments, source, section)
+        count = len(snapshot.log.of(TARGET))
+        show_info(f"{self.session.section_id}: {count} unsaved edit(s) of the compartments were put back.")
+
+
+def _rebuilt(snapshot: Snapshot, drawn: Compartments, settings: Settings) -> tuple[Source, Compartments]:
+    """Return what the method had drawn and what a person made of it, from a journal."""
+    arrays, values = snapshot.arrays, snapshot.values.get(TARGET, {})
+    original = arrays.get("compartments_original")
+    if original is not None and not np.array_equal(original, drawn.labels):
+        chosen = CompartmentSettings(**values.get("settings", {}))
+        settings = settings.model_copy(update={"compartments": chosen})
+        confidence = np.asarray(arrays["compartments_confidence"] / np.float32(100), np.float32)
+        drawn = with_distances(
+            original, confidence, original != Compartment.BACKGROUND, drawn.grid, chosen,
+            str(values.get("method", "")).removesuffix(f", {EDITED}"), dict(values.get("reasons", {})),
+            dict(values.get("cuts", {})),
+        )  # fmt: skip
+    labels = np.asarray(arrays[TARGET], np.uint8)
+    return Source(drawn, settings), redraw(drawn, labels, settings.compartments)
