@@ -64,7 +64,9 @@ Compartments = Annotated[
 ]
 Cells = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--cells", help="Method for cells: classical, none, or a model's name."),
+    typer.Option(
+        "--cells", help="Method for cells: classical, network, cellpose, none, or a model's name or folder."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Measure again what is already there.")]
