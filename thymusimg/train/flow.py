@@ -261,7 +261,7 @@ def _on_phantoms(
             progress=listener.progress,
         )  # fmt: skip
     elif call.task == "cells":
-        cells = PhantomCells(count, stop_by, call.nuclei, cache=kept)
+        cells = PhantomCells(count, min(16, stop_by), call.nuclei, cache=kept)
         settings: Any = _settings(call, CellFit.gentle() if start else CellFit())
         if not claim.trained:
             fit_network(call, claim, device, start, listener, train_cells, cells, settings)
