@@ -154,7 +154,7 @@ def score(case: Case, methods: tuple[str, ...], cache: Path | None = None) -> li
     """Return one row a method for the section of a case; a method that is not installed has none."""
     from thymusimg.compartments.methods import find_division
     from thymusimg.errors import ModelError
-    from thymusimg.settings import CompartmentSettings
+    from thymusimg.settings import CompartmentSettings, ComputeSettings
 
     prepared = prepare(case, cache)
     found = dict(prepared.found)
@@ -162,7 +162,7 @@ def score(case: Case, methods: tuple[str, ...], cache: Path | None = None) -> li
         if method in found:
             continue
         try:
-            divide = find_division(method, device="cpu")
+            divide = find_division(method, compute=ComputeSettings(threads=1, device="cpu"))
         except ModelError:
             continue
         began = time.perf_counter()
