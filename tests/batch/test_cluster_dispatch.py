@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from thymusimg.batch.cluster import HTTP, Placement, gpu_specification, workforce
-from thymusimg.batch.crew import Crew, Standing
+from thymusimg.batch.crew import Crew, Nannies, Standing
 from thymusimg.batch.dispatch import Distributed, WorkerDied
 from thymusimg.batch.probe import Requirement
 from thymusimg.errors import CallError, DeviceError
@@ -40,7 +40,7 @@ def scheduler():
 @pytest.fixture
 def crew(scheduler):
     with distributed.Client(scheduler) as client:
-        found = Crew(client, Requirement(), Standing("here", 30.0), device="cpu", say=lambda text: None)
+        found = Crew(client, Requirement(), Nannies(scheduler, "here", 30.0), device="cpu", say=lambda text: None)
         found.gather(2)
         yield found
 
@@ -87,6 +87,19 @@ def test_a_job_that_kills_twice_is_set_aside_and_takes_nobody_with_it(crew, tmp_
     assert {n: found[n] for n in range(1, 6)} == {n: n * n for n in range(1, 6)}
     assert len((tmp_path / "0.txt").read_text().split()) == 2
     assert all(len((tmp_path / f"{n}.txt").read_text().split()) == 1 for n in range(1, 6))  # nobody was disturbed
+
+
+def test_a_nanny_that_gave_up_is_seen_to(scheduler, crew, monkeypatch):
+    monkeypatch.setattr("thymusimg.batch.crew.REVIVE_S", 0.0)
+    nanny = scheduler.workers["plain"]
+    scheduler.sync(nanny.kill)  # as a nanny leaves it whose worker died while it came up
+    assert not nanny.is_alive()
+    until = time.monotonic() + 60
+    crew.look()
+    while len(crew.members) < 2 and time.monotonic() < until:
+        crew.wait(pending=1)
+        crew.look()
+    assert len(crew.members) == 2
 
 
 def test_an_error_is_a_result(crew):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from thymusimg.batch.crew import Crew, Standing
+from thymusimg.batch.crew import Crew, Nannies, Standing
 from thymusimg.batch.dispatch import GPU, Distributed
 from thymusimg.batch.executor import Executor, Serial, default_workers, limit_threads
 from thymusimg.batch.probe import Requirement
@@ -179,7 +179,7 @@ def local_workers(
         ) as cluster,
         _client(cluster, say) as client,
     ):
-        crew = Crew(client, needed, Standing("this machine", PATIENCE_S), device="cpu", say=say)
+        crew = Crew(client, needed, Nannies(cluster, "this machine", PATIENCE_S), device="cpu", say=say)
         crew.gather(count)
         yield Distributed(crew, threads=threads, network=needed.network)
 
@@ -207,7 +207,7 @@ def local_gpu_workers(
         ) as cluster,
         _client(cluster, say) as client,
     ):
-        crew = Crew(client, needed, Standing("this machine", PATIENCE_S), device="cuda", say=say)
+        crew = Crew(client, needed, Nannies(cluster, "this machine", PATIENCE_S), device="cuda", say=say)
         crew.gather(len(devices))
         yield Distributed(crew, device="cuda", threads=threads, network=needed.network)
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 TICK_S = 0.5
+ALL_S = 60.0
+"""So long all workers are waited for before the work begins with some of them."""
+REVIVE_S = 10.0
+"""A nanny has so long to start a dead worker again by itself."""
 
 
 class Supply(Protocol):
@@ -48,6 +52,28 @@ class Standing:
     def excuse(self, worker: Member) -> str:
         """Return "": nothing is known."""
         return ""
+
+
+class Nannies(Standing):
+    """Workers of a cluster of ours on this machine, whose nannies are seen to.
+
+    A nanny starts its worker again, but not when it dies in the very moment in which it has come up.
+    """
+
+    def __init__(self, cluster: Any, name: str, patience_s: float) -> None:
+        super().__init__(name, patience_s)
+        self._cluster = cluster
+        self._dead: dict[object, float] = {}
+
+    def tend(self, members: Collection[Member], *, pending: int) -> None:
+        """Start workers again that have been dead for a while."""
+        now = time.monotonic()
+        for name, nanny in dict(self._cluster.workers).items():
+            if nanny.is_alive():
+                self._dead.pop(name, None)
+            elif now - self._dead.setdefault(name, now) > REVIVE_S:
+                self._dead[name] = now
+                self._cluster.loop.add_callback(nanny.instantiate)
 
 
 class Crew:
@@ -108,19 +134,21 @@ class Crew:
                 self._useful_at[gpu] = time.monotonic()
 
     def gather(self, count: int) -> None:
-        """Wait for the first ``count`` workers; all that are there must be fit for the work.
+        """Wait for the first ``count`` workers, a while; all that are there must be fit for the work.
 
         Raises
         ------
         CallError
             If one of them is not, or none comes.
         """
+        began = time.monotonic()
         while True:
             self.look()
             if self._refused:
                 address, fault = next(iter(self._refused.items()))
                 raise CallError(f"{self.supply.name}: the worker {address} cannot do this work: {fault}.")
-            if len(self.members) >= count and not self._asked:
+            enough = len(self.members) >= count or (self.members and time.monotonic() - began > ALL_S)
+            if enough and not self._asked:
                 return
             self.wait(pending=count)
 
