@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from thymusimg.batch.corrections import Corrections
 from thymusimg.batch.record import FOUND, POSITIVE, positive_fraction
 from thymusimg.cells.assign import assign_cells
 from thymusimg.cells.model import CellMasks, Cells, Gate
+from thymusimg.compartments.edited import carry_over
 from thymusimg.compartments.model import Compartments, Tissue
 from thymusimg.errors import UnreadableError
 from thymusimg.measurements.families import FAMILIES
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from thymusimg.section.model import FloatPlane, Window
+    from thymusimg.section.model import FloatPlane, LabelPlane, Window
     from thymusimg.section.store import Bundle
 
 PLACED = ("compartment", "distance_to_cmj_um", "depth_from_capsule_um", "axis")
@@ -97,6 +99,7 @@ class Stored:
     tissue: Tissue
     cells: Cells | None
     cells_reason: str
+    corrections: Corrections | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> Stored:
@@ -126,10 +129,11 @@ class Stored:
         )
         tissue = Tissue((found & 1) > 0, (found & 2) > 0, {}, {})
         settings = Settings.from_mapping(record["settings"], where=str(bundle.path))
-        return cls(section, settings, planes, tissue, _cells(bundle, section.grid), record["cells_reason"])
+        cells = _cells(bundle, section.grid)
+        return cls(section, settings, planes, tissue, cells, record["cells_reason"], Corrections.of(bundle))
 
     def draw(self, settings: Settings, read: set[str] | None = None) -> Drawn:
-        """Draw the compartments again and place the cells in them.
+        """Draw the compartments again, with what people changed in them, and place the cells in them.
 
         Parameters
         ----------
@@ -150,6 +154,9 @@ class Stored:
             )
         used = settings.compartments if read is None else Watched(settings.compartments, "compartments", read)
         drawn = COMPARTMENT_METHODS[method](self.planes, self.tissue, self.section.grid, cast("Any", used))
+        if self.corrections is not None and self.corrections.labels is not None:
+            labels, original = self.corrections.labels, cast("LabelPlane", self.corrections.original)
+            drawn = carry_over(drawn, labels, original, cast("Any", used))
         cells = self.cells
         if cells is not None:
             bare = cells.table.drop(columns=[name for name in PLACED if name in cells.table])

@@ -215,11 +215,12 @@ def _write(
     done = [o.section_id for o in record.outcomes if o.status != "failed"]
     write_tables(folder, done, failure_rows(record.failures), study.settings.study)
     write_exclusions(folder, [row.subject for row in study.rows], done)
-    folder.write_json("run.json", _run_json(study, record, command, seconds))
+    folder.write_json("run.json", run_record(study, record, command, seconds))
     write_report(folder.path)
 
 
-def _run_json(study: Study, record: RunRecord, command: str, seconds: float) -> dict[str, Any]:
+def run_record(study: Study, record: RunRecord, command: str, seconds: float) -> dict[str, Any]:
+    """Return what ``run.json`` says of a run."""
     sizes = {str(f): f.stat().st_size for row in study.analysed for f in row.files if f.is_file()}
     return {
         "thymusimg": versions()["thymusimg"],

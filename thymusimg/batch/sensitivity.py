@@ -129,7 +129,7 @@ def run_sensitivity(
         )
     for variant in variants:  # a wrong setting is said before any work
         variant.settings(settings)
-    controls = _controls(out)
+    controls = controls_of(out)
     names = _needed(endpoints)
     count = workers or default_workers(len(ids))
     with executor(count) as workforce:
@@ -269,7 +269,8 @@ def _needed(endpoints: Iterable[Column]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _controls(out: Path) -> tuple[ControlEvidence, ...]:
+def controls_of(out: Path) -> tuple[ControlEvidence, ...]:
+    """Return what the negative controls of a run said about the gate."""
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = record.get("study", {}).get("negative_controls", [])
     known: list[dict[str, Any]] = [{k: math.nan if v is None else v for k, v in one.items()} for one in found]

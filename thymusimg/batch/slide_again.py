@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from thymusimg.batch.corrections import Corrections, correct_cells, correct_compartments
 from thymusimg.batch.remeasure import measure_columns
 from thymusimg.channels.open import open_section
 from thymusimg.errors import CellsError, ThymusimgError, UnreadableError
@@ -73,8 +74,9 @@ def measure_slide(
         subject=Subject(**bundle.attributes["subject"]),
     )
     try:
+        corrections = Corrections.of(bundle)
         whole = prepare_section(section, run)
-        again = _columns(whole, names, controls)
+        again = _columns(whole, names, controls, corrections)
         wrong = [n for n in names if not (again[n] == own[n] or (math.isnan(again[n]) and math.isnan(own[n])))]
         if wrong:
             raise UnreadableError(
@@ -91,7 +93,7 @@ def measure_slide(
                     if variant.stages <= AFTER_COMPARTMENTS
                     else prepare_section(section, settings)
                 )
-                values[variant] = _columns(prepared, names, variant.controls(controls))
+                values[variant] = _columns(prepared, names, variant.controls(controls), corrections)
             except ThymusimgError as error:
                 faults[variant] = str(error)
         return values, faults
@@ -99,9 +101,11 @@ def measure_slide(
         section.image.close()
 
 
-def _columns(prepared: Prepared, names: Sequence[str], controls: Sequence[ControlEvidence]) -> Values:
-    """Measure the columns; cells are counted only where a column needs them."""
-    settings = prepared.settings
+def _columns(
+    drawn: Prepared, names: Sequence[str], controls: Sequence[ControlEvidence], corrections: Corrections | None
+) -> Values:
+    """Measure the columns with what people corrected; cells are counted only where a column needs them."""
+    prepared, settings = correct_compartments(drawn, corrections), drawn.settings
     view = SectionView(
         prepared.section, prepared.compartments, prepared.planes, settings.measurements, None, prepared.correction,
         settings.compute,
@@ -110,7 +114,7 @@ def _columns(prepared: Prepared, names: Sequence[str], controls: Sequence[Contro
     missing = [name for name in names if name not in found]
     if not missing:
         return found
-    counted = count_cells(prepared, controls=controls)
+    counted = correct_cells(count_cells(prepared, controls=controls), corrections)
     if counted.cells is None:
         raise CellsError(counted.cells_reason)
     return measure_columns(replace(view, cells=counted.cells), names)

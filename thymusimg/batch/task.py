@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from thymusimg.batch.corrections import Corrections, count_corrected, with_corrections
 from thymusimg.batch.folder import RunFolder, writing
 from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.cells.gate import ControlEvidence
 from thymusimg.channels.open import open_section
 from thymusimg.errors import CancelledError, SectionError, ThymusimgError, UnreadableError
-from thymusimg.pipeline import control_evidence, count_cells, measure_counted, models_of, prepare_section
+from thymusimg.pipeline import control_evidence, measure_counted, models_of, prepare_section
 from thymusimg.progress import Progress, silent
 from thymusimg.provenance import result_key, sha256_of
 from thymusimg.section.store import Bundle, write_bundle
@@ -41,7 +42,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one section: ``measured``, ``reused`` or ``failed``."""
+    """What became of one section: ``measured``, ``reused``, ``edited`` or ``failed``.
+
+    ``edited``: people corrected it, and their corrections stand; it was measured again where the settings changed.
+    """
 
     section_id: str
     status: str
@@ -87,21 +91,32 @@ def _analyse(job: Job, progress: Progress) -> Outcome:
         try:
             hashing = pool.submit(hash_inputs, job.row)
             path = folder.bundle(job.row.section_id)
-            known = _known_key(path)
-            if known and not job.restart and known == _key(job, section, hashing.result()):
-                return Outcome(job.row.section_id, "reused", hashing.result())
+            known, corrections = _known(path)
+            if known and not job.restart and known == key_of(job, section, hashing.result()):
+                return Outcome(job.row.section_id, "edited" if corrections else "reused", hashing.result())
             prepared = prepare_section(section, job.settings, progress=progress, cache=folder.cache)
-            counted = count_cells(prepared, controls=job.controls, refused=job.gate_refused, progress=progress)
-            drawing = pool.submit(draw_pictures, counted)  # while the numbers are taken
-            result = measure_counted(counted, progress=progress)
+            corrected = count_corrected(
+                prepared, corrections, controls=job.controls, refused=job.gate_refused, progress=progress
+            )
+            drawing = pool.submit(draw_pictures, corrected.counted)  # while the numbers are taken
+            result = measure_counted(corrected.counted, progress=progress)
             progress("writing", 0.0)
             inputs = hashing.result()
-            key = _key(job, section, inputs)
-            content = bundle_content(result, drawing.result(), key=key, inputs=inputs, opened=_opened(job.row))
+            key = key_of(job, section, inputs)
+            content = bundle_content(result, drawing.result(), key=key, inputs=inputs, opened=opened_as(job.row))
+            if corrections is not None:
+                content = with_corrections(content, corrected, corrections)
+            if _saved_meanwhile(path, corrections):  # somebody corrected it while it was measured: theirs stands
+                return Outcome(job.row.section_id, "edited", inputs, result.seconds)
             write_bundle(path, content, threads=job.settings.compute.threads)
         finally:
             section.image.close()
-    return Outcome(job.row.section_id, "measured", inputs, result.seconds)
+    return Outcome(job.row.section_id, "edited" if corrections else "measured", inputs, result.seconds)
+
+
+def _saved_meanwhile(path: Path, corrections: Corrections | None) -> bool:
+    now = _known(path)[1]
+    return now is not None and (corrections is None or len(now.edits) > len(corrections.edits))
 
 
 def open_row(row: SectionRow) -> Section:
@@ -117,7 +132,7 @@ def open_row(row: SectionRow) -> Section:
     )
 
 
-def _opened(row: SectionRow) -> dict[str, Any]:
+def opened_as(row: SectionRow) -> dict[str, Any]:
     """Return how a row's slide is opened, for its bundle: paths are absolute."""
     return {
         "path": None if row.path is None else str(row.path.resolve()),
@@ -136,7 +151,8 @@ def hash_inputs(row: SectionRow) -> dict[str, str]:
     return {str(file): sha256_of(file) for file in files}
 
 
-def _key(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
+def key_of(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
+    """Return the hash under which the result of a job may be reused."""
     settings = job.settings.model_dump(mode="json", exclude={"study", "compute"})
     request: dict[str, Any] = {
         "settings": settings,
@@ -153,13 +169,15 @@ def _key(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
     return result_key(sorted(inputs.values()), request)
 
 
-def _known_key(path: Path) -> str:
+def _known(path: Path) -> tuple[str, Corrections | None]:
+    """Return the key of the bundle that is there, and what people corrected in it."""
     if not path.exists():
-        return ""
+        return "", None
     try:
-        return str(Bundle.open(path).attributes.get("key", ""))
+        bundle = Bundle.open(path)
+        return str(bundle.attributes.get("key", "")), Corrections.of(bundle)
     except UnreadableError:  # half a bundle from elsewhere: measured again
-        return ""
+        return "", None
 
 
 def control_row(job: Job) -> ControlEvidence | Failure:
@@ -168,7 +186,7 @@ def control_row(job: Job) -> ControlEvidence | Failure:
     try:
         section = open_row(job.row)
         try:
-            key = _key(job, section, hash_inputs(job.row))
+            key = key_of(job, section, hash_inputs(job.row))
             kept = folder.cache / "controls" / f"{key}.json"
             if kept.exists() and not job.restart:
                 return ControlEvidence(**json.loads(kept.read_text(encoding="utf-8")))

@@ -61,3 +61,28 @@ def redraw(drawn: Compartments, labels: LabelPlane, settings: CompartmentSetting
         notes,
         dict(drawn.cuts),
     )
+
+
+def carry_over(
+    drawn: Compartments, labels: LabelPlane, original: LabelPlane, settings: CompartmentSettings
+) -> Compartments:
+    """Return what a person changed in one drawing, in another: of the same section, with other settings.
+
+    Pixels that the person changed stand; all others are as the method draws them now. Where ``drawn`` is the
+    drawing that was corrected, this is ``redraw(drawn, labels, settings)``.
+
+    Parameters
+    ----------
+    drawn : Compartments
+        As the method draws them now.
+    labels, original : (Y, X) uint8
+        As the person left them, and as the method had drawn them then.
+
+    Raises
+    ------
+    CallError
+        If the labels lie on another grid or hold another code.
+    """
+    if labels.shape != drawn.labels.shape or original.shape != drawn.labels.shape:
+        return redraw(drawn, labels, settings)  # which refuses
+    return redraw(drawn, np.where(labels != original, labels, drawn.labels).astype(np.uint8), settings)

@@ -12,6 +12,7 @@ from thymusimg.report.answer import exploratory_lead, questions, read_contrasts,
 from thymusimg.report.cards import build_cards, shown_number
 from thymusimg.report.caveats import CAVEATS
 from thymusimg.report.curves import draw_curve_figures
+from thymusimg.report.edited import edited_caveats
 from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
 from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.methods import design_sentences, write_methods
@@ -100,7 +101,7 @@ def render(run: FinishedRun) -> str:
         controls=_listed((run.study or {}).get("negative_controls")),
         design=design_sentences(run) if run.grouped else ([], []),
         methods=write_methods(run),
-        caveats=CAVEATS,
+        caveats=(*edited_caveats(run), *CAVEATS),
         provenance=provenance(run),
         settings=settings_table(run),
         inputs=[i for i in run.record.get("inputs") or [] if isinstance(i, dict)],
