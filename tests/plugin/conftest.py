@@ -229,6 +229,11 @@ def window(viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     for widget in made.docked:
         viewer.window.remove_dock_widget(widget)
         widget.deleteLater()
+    from qtpy.QtCore import QEvent
+    from qtpy.QtWidgets import QApplication
+
+    # processEvents leaves deleteLater to a running event loop, and there is none here
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     viewer.layers.clear()
     session_of(viewer).reset()
     made.settle(0.1)

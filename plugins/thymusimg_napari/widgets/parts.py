@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QDockWidget,
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -66,6 +68,26 @@ class Panel(QWidget):
         if keys:
             outer.addWidget(key_list(keys))
         self.setMinimumWidth(320)
+        self._placed = False
+
+    def showEvent(self, event: Any) -> None:
+        """Lie as a tab over the plugin's other panels: two below each other are too low for anything."""
+        super().showEvent(event)
+        if not self._placed:
+            self._placed = True
+            QTimer.singleShot(0, self._tabbed)
+
+    def _tabbed(self) -> None:
+        dock = _dock_of(self)
+        if dock is None:
+            return
+        window = dock.parent()
+        others = [_dock_of(other) for other in window.findChildren(Panel) if other is not self]
+        for other in others:
+            if other is not None and other.isVisible() and not other.isFloating() and not dock.isFloating():
+                window.tabifyDockWidget(other, dock)
+                dock.raise_()
+                return
 
     def run(
         self,
@@ -87,6 +109,13 @@ class Panel(QWidget):
         """Hear a signal of the session for as long as the panel lives."""
         signal.connect(listener)
         self.destroyed.connect(lambda: signal.disconnect(listener, missing_ok=True))
+
+
+def _dock_of(part: QWidget) -> QDockWidget | None:
+    holder: Any = part
+    while holder is not None and not isinstance(holder, QDockWidget):
+        holder = holder.parent()
+    return holder if holder is not None and isinstance(holder.parent(), QMainWindow) else None
 
 
 class JobBar(QWidget):
