@@ -29,12 +29,13 @@ _CORTEX, _MEDULLA = (0.75, 0.85, 1.0, 1.0), (1.0, 0.85, 0.6, 1.0)
 def same_selection(viewer: Any) -> Iterator[None]:
     """Leave the selected layer as it is: whoever paints goes on painting."""
     selected, active = set(viewer.layers.selection), viewer.layers.selection.active
-    yield
-    kept = selected & set(viewer.layers)
-    viewer.layers.selection.clear()
-    viewer.layers.selection.update(kept)
-    if active in viewer.layers:
-        viewer.layers.selection.active = active
+    try:
+        yield
+    finally:
+        viewer.layers.selection.clear()
+        viewer.layers.selection.update(selected & set(viewer.layers))
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active
 
 
 def distance_bands(distance_um: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

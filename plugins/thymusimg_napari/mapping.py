@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TARGET = "compartments"
 _VERBS = {"paint": "painted", "polygon": "outlined", "fill": "filled", "erase": "erased"}
 _CODES = frozenset(int(code) for code in Compartment)
+_NEWEST: weakref.WeakKeyDictionary[Session, CompartmentMap] = weakref.WeakKeyDictionary()
 
 
 class CompartmentMap:
@@ -58,6 +60,12 @@ class CompartmentMap:
         self._own = False
         self._lines = Latest("Drawing the junction")
         keeper_of(session).keep(TARGET, self._kept)
+        _NEWEST[session] = self
+
+    @property
+    def retired(self) -> bool:
+        """Whether another panel of the window took over: napari may keep a closed one alive."""
+        return _NEWEST.get(self.session) is not self
 
     @property
     def busy(self) -> bool:
@@ -69,7 +77,7 @@ class CompartmentMap:
     def follow(self) -> None:
         """Show the session's compartments, unless they are the ones that are shown."""
         prepared = self.session.prepared
-        if self._own:
+        if self._own or self.retired:
             return
         if prepared is None:
             self.map = self.layer = self._section = self.put_back = None
@@ -111,7 +119,7 @@ class CompartmentMap:
     # --- what a person does
 
     def _painted(self, event: Any) -> None:
-        if self.map is None:
+        if self.map is None or self.retired:
             return
         mode, code = str(self.layer.mode), int(self.layer.selected_label)
         verb = _VERBS.get(mode, "painted")
