@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from thymusimg.batch.cluster import HTTP, Placement, gpu_specification, workforce
+from thymusimg.batch.cluster import Placement, workforce
 from thymusimg.batch.crew import Crew, Nannies, Standing
 from thymusimg.batch.dispatch import Distributed, WorkerDied
+from thymusimg.batch.local import HTTP, gpu_specification
 from thymusimg.batch.probe import Requirement
 from thymusimg.errors import CallError, DeviceError
 

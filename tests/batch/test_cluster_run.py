@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from thymusimg.batch.cluster import HTTP, Placement
+from thymusimg.batch.cluster import Placement
+from thymusimg.batch.local import HTTP
 from thymusimg.batch.run import run_study
 from thymusimg.study.design import load_study
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from thymusimg.batch.crew import Crew, Nannies, Standing
-from thymusimg.batch.dispatch import GPU, Distributed
+from thymusimg.batch.crew import Crew, Standing
+from thymusimg.batch.dispatch import Distributed
 from thymusimg.batch.executor import Executor, Serial, default_workers, limit_threads
-from thymusimg.batch.probe import Requirement
+from thymusimg.batch.local import PATIENCE_S, local_gpu_workers, local_workers
+from thymusimg.batch.session import dask_client, dask_settings
 from thymusimg.device import count_devices, resolve_device
 from thymusimg.errors import CallError, DeviceError, MissingExtraError
 
@@ -20,13 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from thymusimg.batch.probe import Requirement
     from thymusimg.batch.profile import SlurmProfile
-
-PATIENCE_S = 60.0
-"""So long a run goes on without a single worker, before it stops; workers that died come back within seconds."""
-
-HTTP = "127.0.0.1:0"
-"""Where our schedulers serve pages: to this machine alone, on a port that is free (also without a dashboard)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +134,9 @@ def _own_workers(
         if placement.workers > count:
             say(f"Note: {count} worker{'s' * (count > 1)}, one for each GPU")
         if count > 1:
-            with local_gpu_workers(devices[:count], max(1, threads // count), needed, placement, say) as workers:
+            with local_gpu_workers(
+                devices[:count], max(1, threads // count), needed, dashboard=placement.dashboard, say=say
+            ) as workers:
                 yield workers
             return
     if count <= 1:
@@ -151,91 +147,11 @@ def _own_workers(
         yield workers
 
 
-def _silent(text: str) -> None:
-    """Say nothing."""
-
-
-@contextmanager
-def local_workers(
-    count: int,
-    threads: int,
-    needed: Requirement | None = None,
-    *,
-    dashboard: bool = False,
-    say: Callable[[str], None] = _silent,
-) -> Iterator[Distributed]:
-    """Start worker processes of this machine that compute on the CPU."""
-    import distributed
-
-    needed = Requirement() if needed is None else needed
-    with (
-        _dask_settings(threads),
-        distributed.LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=HTTP,
-            scheduler_kwargs={"dashboard": dashboard},
-        ) as cluster,
-        _client(cluster, say) as client,
-    ):
-        crew = Crew(client, needed, Nannies(cluster, "this machine", PATIENCE_S), device="cpu", say=say)
-        crew.gather(count)
-        yield Distributed(crew, threads=threads, network=needed.network)
-
-
-@contextmanager
-def local_gpu_workers(
-    devices: list[str], threads: int, needed: Requirement, placement: Placement, say: Callable[[str], None]
-) -> Iterator[Distributed]:
-    """Start one worker process a device of this machine, each of which sees only its own."""
-    import distributed
-
-    with (
-        _dask_settings(threads),
-        distributed.SpecCluster(
-            workers=gpu_specification(devices),
-            scheduler={
-                "cls": distributed.Scheduler,
-                "options": {
-                    "host": "127.0.0.1",
-                    "dashboard": placement.dashboard,
-                    "dashboard_address": HTTP,
-                },
-            },
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        _client(cluster, say) as client,
-    ):
-        crew = Crew(client, needed, Nannies(cluster, "this machine", PATIENCE_S), device="cuda", say=say)
-        crew.gather(len(devices))
-        yield Distributed(crew, device="cuda", threads=threads, network=needed.network)
-
-
-def gpu_specification(devices: list[str]) -> dict[str, Any]:
-    """Return Dask's specification of one worker a device, by the device's number in this process."""
-    from distributed import Nanny
-
-    visible = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-    return {
-        f"gpu-{number}": {
-            "cls": Nanny,
-            "options": {
-                "nthreads": 1,
-                "resources": {GPU: 1},
-                "host": "127.0.0.1",
-                "env": {"CUDA_VISIBLE_DEVICES": visible[int(number)] if visible else number},
-            },
-        }
-        for number in devices
-    }
-
-
 @contextmanager
 def _scheduler_workers(
     placement: Placement, needed: Requirement, device: str, threads: int, say: Callable[[str], None]
 ) -> Iterator[Executor]:
-    with _dask_settings(threads), _client(placement.scheduler, say) as client:
+    with dask_settings(threads), dask_client(placement.scheduler, say) as client:
         supply = Standing(f"--scheduler {placement.scheduler}", PATIENCE_S)
         crew = Crew(client, needed, supply, device="cpu" if device == "cpu" else "cuda", say=say)
         crew.gather(1)
@@ -254,9 +170,9 @@ def _slurm_workers(
         raise CallError("--slurm: no profile was given.")
     wanted = max(1, min(placement.workers or profile.workers, sections))
     with (
-        _dask_settings(profile.cores),
+        dask_settings(profile.cores),
         slurm_jobs(profile, wanted, out / "logs", dashboard=placement.dashboard, say=say) as (cluster, jobs),
-        _client(cluster, say) as client,
+        dask_client(cluster, say) as client,
     ):
         crew = Crew(client, needed, jobs, device="cpu" if device == "cpu" else "cuda", say=say)
         say(f"{wanted} SLURM job{'s' * (wanted > 1)} submitted")
@@ -279,43 +195,3 @@ def _say_who(crew: Crew, say: Callable[[str], None]) -> None:
     count = len(crew.members)
     where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} machines"
     say(f"{count} worker{'s' * (count != 1)} on {where}" + (f", {gpus} with a GPU" if gpus else ""))
-
-
-@contextmanager
-def _client(where: Any, say: Callable[[str], None]) -> Iterator[Any]:
-    import distributed
-
-    try:
-        client = distributed.Client(where, timeout="10s")
-    except (OSError, TimeoutError, ValueError) as error:
-        raise CallError(f"--scheduler {where}: no Dask scheduler answers there ({error})") from None
-    with client:
-        if link := _dashboard(client):
-            say(f"Dask's dashboard: {link}")
-        yield client
-
-
-def _dashboard(client: Any) -> str:
-    services = client.scheduler_info().get("services", {})
-    return str(client.dashboard_link) if services.get("dashboard") and find_spec("bokeh") else ""
-
-
-@contextmanager
-def _dask_settings(threads: int) -> Iterator[None]:
-    """Quieten Dask, and set in its worker processes what must be set before they start."""
-    import dask
-
-    # what happens to a worker is told in failures.csv, and Dask's own log would bury it
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set(
-        {
-            "distributed.comm.timeouts.connect": "10s",
-            "distributed.worker.daemon": False,
-            "distributed.worker.preload": ["thymusimg.batch.quiet"],
-            "distributed.worker.memory.target": False,  # Dask holds none of our data: nothing to spill
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,  # a paused worker would be waited for in vain
-            "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": threads,
-        }
-    ):
-        yield

@@ -60,7 +60,7 @@ def executor(workers: int, threads: int = 1) -> Iterator[Executor]:
         limit_threads(threads)
         yield Serial(threads=threads)
         return
-    from thymusimg.batch.cluster import local_workers
+    from thymusimg.batch.local import local_workers
 
     with local_workers(workers, threads) as distributed:
         yield distributed
