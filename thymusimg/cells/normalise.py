@@ -103,7 +103,7 @@ def in_dapi_range(dapi: FloatPlane, levels: InputLevels) -> FloatPlane:
 
 
 def compress(cd45_sds: FloatPlane, dapi: FloatPlane | None) -> npt.NDArray[np.float32]:
-    """Return the input ``(2, Y, X)`` from channels in linear units: asinh(CD45 / 3 SD) and DAPI cut to its range."""
+    """Return the input ``(2, Y, X)`` of channels in linear units: asinh(CD45 / 3 SD), DAPI cut to its range."""
     given = np.zeros((2, *cd45_sds.shape), np.float32)
     np.arcsinh(cd45_sds * np.float32(1.0 / SOFT_SD), out=given[0])
     if dapi is not None:
