@@ -38,6 +38,17 @@ def same_selection(viewer: Any) -> Iterator[None]:
             viewer.layers.selection.active = active
 
 
+def distance_lines(bands: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the bands' codes beside their borders, 0 elsewhere; the junction and the edge are no such border."""
+    out = np.zeros_like(bands)
+    for first, second in (((slice(1, None),), (slice(None, -1),)), ((..., slice(1, None)), (..., slice(None, -1)))):
+        a, b = bands[first], bands[second]
+        border = (a != b) & (a > 0) & (b > 0) & ((a <= _FURTHEST) == (b <= _FURTHEST))
+        out[first] = np.where(border, a, out[first])
+        out[second] = np.where(border, b, out[second])
+    return out
+
+
 def distance_bands(distance_um: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Return the band of every pixel: 0 off the tissue, 100 − n in the nth band of cortex, 101 + n of medulla."""
     bands = np.zeros(distance_um.shape, np.uint8)
@@ -55,7 +66,7 @@ def distance_layer(compartments: Compartments, section_id: str) -> LayerData:
     factor = 1
     while max(grid.shape) > _MOST_PX * factor:
         factor *= 2
-    bands = distance_bands(compartments.distance_to_cmj_um[::factor, ::factor])
+    bands = distance_lines(distance_bands(compartments.distance_to_cmj_um[::factor, ::factor]))
     colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
     colours |= {b: _CORTEX if b <= _FURTHEST else _MEDULLA for b in range(1, 2 * _FURTHEST + 1)}
     place = on_grid(Grid(grid.slide_shape, grid.slide_pixel_um, grid.factor * factor))
@@ -96,5 +107,4 @@ def _show_distances(viewer: Any, data: LayerData) -> None:
         layer.data = data[0]
         return
     layer = add(viewer, data)
-    layer.contour = 1
     layer.editable = False

@@ -58,6 +58,7 @@ class Selection:
         self._picked = None
         layer = find(self.viewer.layers, Purpose.SELECTION)
         if layer is not None:
+            layer.mode = "pan_zoom"  # ends an outline that is being drawn; it would come back otherwise
             layer.data = []
 
     def _layer(self, section_id: str) -> Any:

@@ -9,6 +9,7 @@ import pytest
 
 from thymusimg.compartments.keratin import segment_compartments
 from thymusimg.compartments.model import Compartment
+from thymusimg.phantom import make_phantom, write_ome_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,3 +204,108 @@ def test_an_islet_is_brushed_undone_corrected_kept_and_found_again(window, slide
     window.click(widget.throw)
     calm(window, widget)
     np.testing.assert_array_equal(desk.layer.data, drawn)
+
+
+@pytest.fixture(scope="module")
+def three(lobe_spec: Any, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, np.ndarray]]:
+    """Three synthetic lobes and their true compartments on the coarse grid."""
+    folder, spec = tmp_path_factory.mktemp("three"), lobe_spec.model_copy(update={"area_mm2": 0.25})
+    made = []
+    for seed in (11, 12, 13):
+        phantom = make_phantom(spec, seed, pixel_size_um=1.3)
+        path = folder / f"lobe_{seed}.ome.tif"
+        write_ome_tiff(phantom, path)
+        made.append((path, phantom.truth.labels))
+    return made
+
+
+def another(window: Any, path: Path) -> None:
+    """Open another slide in the Section widget that is there."""
+    section = window.docked[0]
+    window.type(section.slide.line, str(path))
+    window.idle()
+    section.open.click()  # its tab may lie below
+    window.idle()
+
+
+def stroke(window: Any, widget: Any, code: Compartment, mask: np.ndarray, reach_um: float = 40.0) -> None:
+    """Scribble through the deepest place of a region."""
+    window.click(widget.strokes.classes.buttons[code])
+    spot = middle_of(widget.session.prepared.survey.grid, mask)
+    drag(window, around(spot, (0, -reach_um), (0, 0), (0, reach_um)))
+
+
+def dice(labels: np.ndarray, truth: np.ndarray, code: int) -> float:
+    ours, true = labels == code, truth == code
+    return 2 * np.count_nonzero(ours & true) / (np.count_nonzero(ours) + np.count_nonzero(true))
+
+
+def test_strokes_on_two_sections_divide_a_third(window, three, tmp_path):
+    from thymusimg.compartments.methods import find_division
+
+    widget = opened(window, three[0][0])
+    page, session = widget.strokes, widget.session
+    widget.pages.setCurrentWidget(page)
+    assert not page.train.isEnabled()
+    for place, (path, truth) in enumerate(three[:2]):
+        if place:
+            another(window, path)
+            calm(window, widget)
+        window.click(page.start)
+        calm(window, widget)
+        judged = page.strokes.look_of(session.section_id).around.judged
+        for code in (Compartment.MEDULLA, Compartment.CORTEX):
+            stroke(window, widget, code, (truth == code) & judged)
+        assert set(page.strokes.places()[session.section_id]) == {"cortex", "medulla"}
+    window.picture("compartments_scribbled")
+    window.click(page.train)
+    calm(window, widget)
+    assert session.prepared.compartments.method.startswith("strokes-")
+    assert set(page.trained.accuracy) == {"lobe_11", "lobe_12"}
+    assert window.viewer.layers["confidence"].visible
+    window.picture("compartments_trained")
+    first = session.prepared.compartments
+
+    another(window, three[2][0])
+    calm(window, widget)
+    window.click(page.apply)
+    calm(window, widget)
+    truth = three[2][1]
+    before = {code: dice(session.prepared.compartments.labels, truth, code) for code in (C, M)}
+    window.picture("compartments_applied")
+
+    another(window, three[1][0])
+    calm(window, widget)
+    window.click(page.start)
+    calm(window, widget)
+    judged = page.strokes.look_of(session.section_id).around.judged
+    wrong = judged & (first.labels != three[1][1])
+    window.type(page.brush.number.lineEdit(), "8")
+    for code in (Compartment.MEDULLA, Compartment.CORTEX):
+        stroke(window, widget, code, wrong & (three[1][1] == code), reach_um=3)
+    window.click(page.train)
+    calm(window, widget)
+    another(window, three[2][0])
+    calm(window, widget)
+    window.click(page.apply)
+    calm(window, widget)
+    applied = session.prepared.compartments
+    after = {code: dice(applied.labels, truth, code) for code in (C, M)}
+    print(f"cortex {before[C]:.3f} -> {after[C]:.3f}, medulla {before[M]:.3f} -> {after[M]:.3f}")
+    assert min(before[M], after[M]) > 0.6
+    assert min(before[C], after[C]) > 0.7
+    assert after[M] > before[M] - 0.05
+
+    folder = tmp_path / "my-thymus"
+    window.type(page.name, str(folder))
+    window.click(page.save)
+    calm(window, widget)
+    assert widget.finding.method.currentData()[0] == str(folder)
+    assert "my-thymus" in (folder / "README.md").read_text()
+    prepared = session.prepared
+    for method in (str(folder), prepared.settings.compartments.method):
+        again = find_division(method)(
+            prepared.planes, prepared.tissue, applied.grid, prepared.settings.compartments
+        )
+        np.testing.assert_array_equal(again.labels, applied.labels)
+    assert not window.said

@@ -24,7 +24,7 @@ CLASS_KEYS = {
 }
 """One key each; an artefact has one of its own, X, which acts on a selection."""
 NAMES = {Compartment.BACKGROUND: "no tissue"}
-_COLUMNS = 3
+_COLUMNS = 2
 _INK = 14
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QTabWidget, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QTabWidget, QWidget
 
 from thymusimg.compartments.model import Compartment
 from thymusimg_napari.layers import Purpose, find
@@ -51,7 +51,11 @@ class CompartmentsWidget(Panel):
         self.status = words("Open a section in the Section widget first.")
         self.body.addWidget(self.status)
         self.throw = button(
-            self.viewer, "Throw the edits away that were put back", "cancel", self._throw, "Undo brings them back"
+            self.viewer,
+            "Throw these edits away",
+            "cancel",
+            self._throw,
+            "That were put back; can be undone",
         )
         self.body.addWidget(self.throw)
         self.body.addWidget(self._show_row())
@@ -72,15 +76,14 @@ class CompartmentsWidget(Panel):
 
     def _show_row(self) -> QWidget:
         holder = QWidget()
-        row = QHBoxLayout(holder)
-        row.setContentsMargins(0, 0, 0, 0)
+        grid = QGridLayout(holder)
+        grid.setContentsMargins(0, 0, 0, 0)
         self.boxes: dict[Purpose, QCheckBox] = {}
         for purpose, name in SHOWN.items():
             box = QCheckBox(name)
             box.toggled.connect(lambda on, purpose=purpose: self._set_visible(purpose, on))
+            grid.addWidget(box, len(self.boxes) // 2, len(self.boxes) % 2)
             self.boxes[purpose] = box
-            row.addWidget(box)
-        row.addStretch(1)
         return holder
 
     # --- what the session says

@@ -69,7 +69,7 @@ class EditingPage(QWidget):
         form = QFormLayout()
         form.addRow("Brush", self.brush)
         body.addLayout(form)
-        body.addWidget(heading("On the selection, or the patch under the cursor"))
+        body.addWidget(words("<b>On the selection, or the patch under the cursor</b>"))
         self.actions = self._action_buttons()
         grid = QGridLayout()
         for place, made in enumerate(self.actions.values()):
@@ -203,8 +203,8 @@ class EditingPage(QWidget):
         self.panel.finding.end_preview()
         if self.desk.correct(what, correct(edited.labels, where)):
             self.selection.clear()
-            if self.desk.layer is not None and self.tool == "lasso":
-                self.use("lasso")
+            if self.tool == "lasso":
+                self.use("pick")
         else:
             self.panel.say(f"{what}: nothing changes here.")
 

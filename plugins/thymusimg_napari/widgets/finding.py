@@ -18,7 +18,7 @@ from thymusimg.settings.compartments import CompartmentSettings
 from thymusimg_napari.contours import same_selection
 from thymusimg_napari.jobs import Latest
 from thymusimg_napari.layers import KEY, Purpose, compartment_layer, find, replace_layer
-from thymusimg_napari.widgets.parts import PathField, button, heading, side_by_side, words
+from thymusimg_napari.widgets.parts import PathField, button, side_by_side, words
 from thymusimg_napari.widgets.sliders import NumberSlider, Range
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class FindingPage(QWidget):
         self.tried: Tried | None = None
         self.method = QComboBox()
         self.method.setToolTip("The rule, or a trained model; 'thymusimg models' lists them")
+        self.method.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.method.setMinimumContentsLength(12)
         self.method.currentIndexChanged.connect(lambda _index: self._chosen())
         self.folder = PathField(self.viewer, caption="Open a model folder", hint="or a model folder", folder=True)
         self.folder.chosen.connect(self.use_model)
@@ -83,7 +85,7 @@ class FindingPage(QWidget):
         body.addLayout(form)
         self.about = words()
         body.addWidget(self.about)
-        body.addWidget(heading("Settings of the rule: move one to see what it would change"))
+        body.addWidget(words("<b>Settings of the rule</b>: move one to see what it would change"))
         sliders = QFormLayout()
         self.sliders: dict[str, NumberSlider] = {}
         defaults = CompartmentSettings()
