@@ -264,7 +264,8 @@ class CompartmentMap:
         self.put_back = snapshot if change is not None else None
         self._redrawn(compartments, source, section)
         count = len(snapshot.log.of(TARGET))
-        show_info(f"{self.session.section_id}: {count} unsaved edit(s) of the compartments were put back.")
+        what = f"{count} unsaved edit(s) of the compartments" if count else f"compartments by {source.drawn.method}"
+        show_info(f"{self.session.section_id}: {what} put back from before.")
 
 
 def _rebuilt(snapshot: Snapshot, drawn: Compartments, settings: Settings) -> tuple[Source, Compartments]:

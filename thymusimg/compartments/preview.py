@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, LabelPlane
     from thymusimg.settings.compartments import CompartmentSettings
 
-MOST_PIXELS = 1_000_000
+MOST_PIXELS = 1_300_000
 """Pixels of a preview; beyond, blocks of the coarse grid are seen as one."""
 
 
