@@ -41,6 +41,7 @@ class Purpose(StrEnum):
     CELLS = "cells"
     CELL_POINTS = "cell points"
     CELL_OUTLINES = "cell outlines"
+    CELL_TRIAL = "cell trial"
     CURRENT = "current"
     POSITIVE = "positive"
     ISLETS = "islets"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BLUR_UM = 0.5
 """SD of the blur of CD45 before the watershed: below the width of two membranes that touch."""
+LEAST_SHARE = 0.2
+"""A watershed's part of less is a dent of the outline or one cell's rim."""
 LEAST_APART_UM = 3.0
 """Centres of two cells lie at least so far apart; a thymocyte's profile is 5-8 µm wide."""
 
@@ -43,9 +45,10 @@ def cut_along(mask: Mask, start: npt.ArrayLike, end: npt.ArrayLike) -> npt.NDArr
 def cut_in_two(mask: Mask, cd45: FloatPlane, pixel_um: float) -> npt.NDArray[np.uint8]:
     """Return 1 and 2 on the two cells that a mask seems to hold, 0 off it.
 
-    The centres are the two deepest places of the mask that lie at least 3 µm apart with the shallowest saddle
-    between them; a mask without a second one is parted across its longer axis. From the centres a watershed floods
-    CD45 (its membranes are ridges) less the depth in the mask, both scaled to 0-1.
+    The centres are the deepest place of the mask, and the deepest one at least 3 µm away from it. From them a
+    watershed floods CD45 (its membranes are ridges) less the depth in the mask, both scaled to 0-1. Without a
+    second centre, or one part would be less than a fifth, the mask is parted across its longer axis: a person who
+    splits a cell sees two.
 
     Parameters
     ----------
@@ -61,35 +64,33 @@ def cut_in_two(mask: Mask, cd45: FloatPlane, pixel_um: float) -> npt.NDArray[np.
     low, high = float(inside.min()), float(inside.max())
     ridge = (light - low) / (high - low) if high > low else np.zeros_like(light)
     height = ridge - depth / max(float(depth.max()), 1e-9)
-    markers = np.zeros(mask.shape, np.int32)
-    for number, (y, x) in enumerate(_centres(mask, depth, pixel_um), start=1):
-        markers[y, x] = number
-    return np.asarray(watershed(height, markers, mask=mask, connectivity=2), np.uint8)
+    centres = _centres(mask, depth, pixel_um)
+    if centres is not None:
+        markers = np.zeros(mask.shape, np.int32)
+        for number, (y, x) in enumerate(centres, start=1):
+            markers[y, x] = number
+        parts = np.asarray(watershed(height, markers, mask=mask, connectivity=2), np.uint8)
+        if np.bincount(parts[mask], minlength=3)[1:].min() >= LEAST_SHARE * np.count_nonzero(mask):
+            return parts
+    return _across(mask)
 
 
-def _centres(mask: Mask, depth: npt.NDArray[np.float64], pixel_um: float) -> list[tuple[int, int]]:
-    """Return the places of the two cells, the upper one first."""
+def _centres(mask: Mask, depth: npt.NDArray[np.float64], pixel_um: float) -> list[tuple[int, int]] | None:
+    """Return the places of the two cells, the upper one first; None where there is but one."""
     peak = (depth == ndimage.maximum_filter(depth, 3)) & mask
     places = np.argwhere(peak)
     first = places[np.argmax(depth[tuple(places.T)])]
     apart = np.hypot(*(places - first).T) * pixel_um >= LEAST_APART_UM
-    if apart.any():
-        others = places[apart]
-        second = others[np.argmax(depth[tuple(others.T)])]
-    else:
-        first, second = _ends(mask)
-    pair = sorted([(int(first[0]), int(first[1])), (int(second[0]), int(second[1]))])
-    return pair
+    if not apart.any():
+        return None
+    others = places[apart]
+    second = others[np.argmax(depth[tuple(others.T)])]
+    return sorted([(int(first[0]), int(first[1])), (int(second[0]), int(second[1]))])
 
 
-def _ends(mask: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the pixels nearest to the means of the two halves along the longer axis."""
+def _across(mask: Mask) -> npt.NDArray[np.uint8]:
+    """Part a mask at its centroid, across its longer axis."""
     pixels = np.argwhere(mask)
-    away = pixels - pixels.mean(axis=0)
-    _, axes = np.linalg.eigh(away.T @ away)
-    along = away @ axes[:, -1]
-    halves = [pixels[along >= 0], pixels[along < 0]]
-    if not all(len(half) for half in halves):
-        return pixels[0], pixels[-1]
-    first, second = (half[np.argmin(np.hypot(*(half - half.mean(axis=0)).T))] for half in halves)
-    return first, second
+    middle = pixels.mean(axis=0)
+    _, axes = np.linalg.eigh((pixels - middle).T @ (pixels - middle))
+    return cut_along(mask, middle, middle + axes[:, 0])

@@ -303,7 +303,8 @@ def side_by_side(*parts: QWidget) -> QWidget:
 
 def key_list(keys: Mapping[str, str]) -> QLabel:
     """Return the list of keyboard shortcuts at the foot of a widget."""
-    lines = " &nbsp; ".join(f"<b>{key}</b> {what}" for key, what in keys.items())
+    # a key and what it does stay on one line
+    lines = " &nbsp; ".join(f"<b>{key}</b>&nbsp;{what.replace(' ', '&nbsp;')}" for key, what in keys.items())
     label = words(f"<small>{lines}</small>")
     label.setToolTip("Keyboard shortcuts, while the picture has the focus")
     return label
