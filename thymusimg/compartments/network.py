@@ -15,6 +15,7 @@ import numpy as np
 from thymusimg.compartments.frame import Division, segment_with
 from thymusimg.compartments.model import Compartment, Compartments
 from thymusimg.compartments.quantile import mean_above_zero
+from thymusimg.compartments.shapes import components
 from thymusimg.errors import ModelError
 from thymusimg.progress import silent
 from thymusimg.section.model import Window
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from thymusimg.models.find import InstalledModel
     from thymusimg.networks.engine import Network
     from thymusimg.progress import Progress
-    from thymusimg.section.model import FloatPlane, Grid, Mask
+    from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
     from thymusimg.settings.compartments import CompartmentSettings
 
 PIXEL_UM = 2.0
@@ -40,6 +41,8 @@ CLASSES = (Compartment.CORTEX, Compartment.MEDULLA, Compartment.INDETERMINATE, C
 CHANNELS = ("k14", "k8")
 """What a network takes."""
 TILE_PX = 1536
+ISLET_MARGIN = 0.2
+"""Least mean margin of an islet's probability of medulla over that of indeterminate tissue."""
 _OUTSHINES = 4.0  # times the mean of a stain: brighter pixels do not raise its level
 _STRETCH = 2.0
 _DARKEST = 0.25  # times the level, below zero
@@ -156,8 +159,22 @@ def divide_by_network(
     order = np.sort(shares, axis=0)
     labels = np.asarray(CLASSES, np.uint8)[shares.argmax(0)]
     labels[~judged] = Compartment.OTHER
+    _drop_doubtful_islets(labels, shares)
     confidence = np.where(judged, np.clip(order[-1] - order[-2], 0, 1), 0).astype(np.float32)
-    return Division(labels, confidence, {}, _note(labels[judged]))
+    return Division(labels, confidence, {"islet_margin": ISLET_MARGIN}, _note(labels[judged]))
+
+
+def _drop_doubtful_islets(labels: LabelPlane, shares: FloatPlane) -> None:
+    """Call islets indeterminate that, over their whole area, are hardly likelier medulla than indeterminate.
+
+    Pixel by pixel the likelier class is right more often; an islet that is there is likely as a whole.
+    """
+    islet, area = components(labels == Compartment.MEDULLA)
+    margin = shares[CLASSES.index(Compartment.MEDULLA)] - shares[CLASSES.index(Compartment.INDETERMINATE)]
+    mean = np.bincount(islet.ravel(), weights=margin.ravel(), minlength=len(area)) / np.maximum(area, 1)
+    doubtful = mean < ISLET_MARGIN
+    doubtful[0] = False
+    labels[doubtful[islet]] = Compartment.INDETERMINATE
 
 
 def levelled(plane: FloatPlane, judged: Mask) -> FloatPlane:

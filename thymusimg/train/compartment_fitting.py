@@ -29,9 +29,7 @@ _LEAST_SHARE = 0.02  # of the judged tissue; a smaller compartment has no Dice w
 class CompartmentFit:
     """Schedule and patches of a fit."""
 
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(epochs=18, steps=100, rate=2e-3, weight_decay=1e-2, patience=18)
-    )
+    schedule: Schedule = field(default_factory=lambda: Schedule(epochs=16, steps=100, rate=3e-3, patience=16))
     batch: int = 3
     side_px: int = 320
 

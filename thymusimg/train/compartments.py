@@ -55,8 +55,8 @@ class PhantomSections:
         Processes that draw.
     """
 
-    count: int = 320
-    stop_by: int = 30
+    count: int = 140
+    stop_by: int = 14
     cache: Path | None = None
     workers: int = 1
 
