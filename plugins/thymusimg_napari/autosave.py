@@ -39,10 +39,10 @@ EVERY_S = 2.0
 
 
 def journal_folder(row: SectionRow) -> Path:
-    """Return where the edits of a section are kept: by its files, scene and outline, whatever study names it."""
+    """Return where the edits of a section are kept: by its files, scene and outline, whatever it is called."""
     files = [str(path.resolve()) for path in row.files]
     text = "|".join([*files, row.scene or "", str(row.roi.resolve()) if row.roi else ""])
-    return journal_root() / f"{row.section_id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return journal_root() / hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def journal_root() -> Path:

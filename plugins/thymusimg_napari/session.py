@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from thymusimg.pipeline import Counted, Prepared, SectionResult
     from thymusimg.section.model import Section
     from thymusimg.study.model import SectionRow, Study
+    from thymusimg_napari.blinding import Hidden
 
 
 class Session:
@@ -50,6 +51,8 @@ class Session:
         Where edits are kept until they are saved.
     out : Path or None
         The folder of results, laid out as a run's.
+    blinding : Hidden or None
+        What hides ids and groups from the reader; None where nothing is hidden. :attr:`study` is coded then.
     """
 
     study_changed = Signal()
@@ -76,6 +79,7 @@ class Session:
         self.edits = EditLog()
         self.journal: Journal | None = None
         self.out: Path | None = None
+        self.blinding: Hidden | None = None
         self.keeper: Any = None
         """What writes the journal; knows Qt, so it is only held here."""
 
@@ -106,7 +110,7 @@ class Session:
 
     def reset(self) -> None:
         """Have no section, no study, and the default settings."""
-        self.settings, self.out = Settings(), None
+        self.settings, self.out, self.blinding = Settings(), None, None
         self.set_study(None)
         self.close_section()
 

@@ -1,16 +1,322 @@
-"""The Study widget."""
+"""The Study widget: where every section stands, one after the other, saving, running the rest, blinded reading."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from thymusimg_napari.widgets.parts import Panel, words
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFormLayout
+
+from thymusimg.errors import CallError, ThymusimgError
+from thymusimg.study.design import load_study
+from thymusimg_napari import jobs, openings, running, saving
+from thymusimg_napari.autosave import Journal, journal_folder
+from thymusimg_napari.keeping import keeper_of
+from thymusimg_napari.shown import show_limits, show_section
+from thymusimg_napari.states import Status, next_to_look_at, section_states
+from thymusimg_napari.widgets.blinded import BlindedReading
+from thymusimg_napari.widgets.parts import Panel, PathField, RowTable, button, side_by_side, words
+from thymusimg_napari.widgets.second_reader import SecondReader
+
+if TYPE_CHECKING:
+    from thymusimg.batch.edited import Saved
+    from thymusimg.pipeline import Prepared
+    from thymusimg.section.model import Section
+    from thymusimg.study.model import SectionRow, Study
+    from thymusimg_napari.states import State
+
+KEYS = {"PageDown": "next section", "PageUp": "previous section", "Ctrl+Alt+S": "save"}
+COLOURS = {
+    str(Status.DONE): "#3fae5a", str(Status.EDITED): "#5b9bd5", str(Status.FLAGGED): "#e0a100",
+    str(Status.FAILED): "#e0523f", str(Status.TO_DO): "#888888", str(Status.EXCLUDED): "#888888",
+}  # fmt: skip
+SAVE = "Save the open section"
+SAVE_TIP = "Measures it with the edits and puts it among the results; the method's masks are kept beside"
+RESULTS = "thymusimg-results"
+"""Folder beside the study table in which results are looked for, until another is chosen."""
 
 
 class StudyWidget(Panel):
-    """Study of the open section."""
+    """The sections of a study and what became of them."""
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__(napari_viewer, "Study")
-        self.body.addWidget(words("Open a section in the Section widget first."))
+        super().__init__(napari_viewer, "Study", keys=KEYS)
+        self.states: list[State] = []
+        self._looked: Section | None = None
+        self._looking = jobs.Latest("Looking at the results")
+        self._add_places()
+        self._add_table()
+        self._add_actions()
+        self.second = SecondReader(self)
+        self.body.addWidget(self.second)
         self.body.addStretch(1)
+        self.listen(self.session.study_changed, self._studied)
+        self.listen(self.session.section_changed, self._mark)
+        self.listen(self.session.prepared_changed, self._put_back)
+        self.listen(self.session.edited, lambda _edit: self._mark())
+        for key, press in zip(
+            ("PageDown", "PageUp", "Control-Alt-S"), (self.next, self.previous, self.save), strict=True
+        ):
+            self.viewer.bind_key(key, lambda _viewer, press=press: press(), overwrite=True)
+        self._studied()
+
+    def _add_places(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.study = PathField(
+            self.viewer,
+            caption="Open a study",
+            hint="study.toml or study table (CSV)",
+            files="Study (*.toml *.csv)",
+        )
+        self.study.chosen.connect(self._open_study)
+        self.out = PathField(self.viewer, caption="Folder of results", hint="folder of results", folder=True)
+        self.out.chosen.connect(self._choose_out)
+        form.addRow("Study", self.study)
+        form.addRow("Results", self.out)
+        self.body.addLayout(form)
+
+    def _add_table(self) -> None:
+        self.summary = words()
+        self.table = RowTable(["Status", "Section", "Animal", "Group"], stretch=1)
+        self.table.setMinimumHeight(200)
+        self.table.opened.connect(self.open_number)
+        self.table.itemSelectionChanged.connect(self._explain)
+        self.remark = words()
+        self.body.addWidget(self.summary)
+        self.body.addWidget(self.table, 1)
+        self.body.addWidget(self.remark)
+
+    def _add_actions(self) -> None:
+        view = self.viewer
+        self.back = button(view, "Previous", "previous", self.previous, "PageUp")
+        self.open = button(view, "Open", "open", self._open_chosen, "Also: double-click a row")
+        self.forward = button(view, "Next", "next", self.next, "PageDown")
+        self.keep = button(view, SAVE, "save", self.save, SAVE_TIP)
+        self.rest = button(
+            view, "Run the rest", "run", self.run_rest, "In processes beside the window; edits stand"
+        )
+        self.report = button(view, "Open report", "study", self.open_report)
+        self.body.addWidget(side_by_side(self.back, self.open, self.forward))
+        self.body.addWidget(self.keep)
+        self.body.addWidget(side_by_side(self.rest, self.report))
+        self.blind = BlindedReading(self)
+        self.body.addWidget(self.blind)
+
+    # --- which study, and where its results lie
+
+    def _open_study(self, path: str) -> None:
+        self.run("Reading the study", lambda _progress: load_study(Path(path)), self._take_study)
+
+    def _take_study(self, study: Study) -> None:
+        self.session.blinding = None
+        self.session.out = None
+        self.session.set_study(study)
+
+    def _studied(self) -> None:
+        session, study = self.session, self.session.study
+        if study is not None and session.blinding is None:
+            self.study.set_path(str(study.table or study.folder))
+            if session.out is None:
+                session.out = study.folder / RESULTS
+            self.blind.stay(study)
+        if session.blinding is not None:
+            self.study.set_path("(hidden)")
+        self.out.set_path("" if session.out is None else str(session.out))
+        self.refresh()
+
+    def _choose_out(self, path: str) -> None:
+        self.session.out = Path(path)
+        study = self.session.study
+        if study is not None and self.session.blinding is None:
+            self.blind.stay(study)
+        self.refresh()
+        self._looked = None
+        self._put_back()
+
+    def refresh(self) -> None:
+        """Look again where every section stands."""
+        study, out, hidden = self.session.study, self.session.out, self.session.blinding
+        if study is None:
+            self._show([])
+        else:
+            self._looking.ask(lambda _progress: section_states(study, out, hidden), self._show)
+
+    def _show(self, states: list[State]) -> None:
+        self.states = states
+        rows = [(str(s.status), s.row.section_id, s.row.subject.animal, s.row.subject.group) for s in states]
+        self.table.fill(rows, tips=[_remark(s) or str(s.status) for s in states])
+        self.table.colour(0, COLOURS)
+        for column in (2, 3):
+            self.table.setColumnHidden(column, self.session.blinding is not None)
+        tally = {status: sum(s.status == status for s in states) for status in Status}
+        said = ", ".join(f"{count} {status}" for status, count in tally.items() if count)
+        self.summary.setText(
+            f"{len(states)} sections: {said}." if states else "Open a study, or save a lone slide."
+        )
+        self._mark()
+
+    def _explain(self) -> None:
+        number = self.table.chosen
+        self.remark.setText(_remark(self.states[number]) if 0 <= number < len(self.states) else "")
+
+    def _mark(self) -> None:
+        """Show which section is open, and what can be done now."""
+        opened = self.session.section_id
+        for row in range(self.table.rowCount()):
+            item = self.table.item(row, 1)
+            font = item.font()
+            font.setBold(item.text() == opened)
+            item.setFont(font)
+        many, hidden = bool(self.states), self.session.blinding
+        for part in (self.back, self.open, self.forward, self.rest):
+            part.setEnabled(many)
+        self.keep.setEnabled(self.session.prepared is not None)
+        count = len(self.session.edits)
+        self.keep.setText(f"{SAVE} ({count} edit{'s' if count != 1 else ''})" if count else SAVE)
+        out = self.session.out
+        self.report.setEnabled(hidden is None and out is not None and (out / "report.html").is_file())
+        self.report.setToolTip("Not while groups are hidden" if hidden else "In the browser")
+        self.blind.show_state(possible=many and out is not None)
+
+    # --- one section after the other
+
+    def next(self) -> None:
+        """Open the section after this one."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Open the section before this one."""
+        self._step(-1)
+
+    def _step(self, step: int) -> None:
+        number = next_to_look_at(self.states, self.session.section_id, step)
+        if number >= 0:
+            self.open_number(number)
+
+    def _open_chosen(self) -> None:
+        if self.table.chosen >= 0:
+            self.open_number(self.table.chosen)
+
+    def open_number(self, number: int) -> None:
+        """Open a section of the table; what is unsaved of the one before is kept."""
+        if not 0 <= number < len(self.states):
+            return
+        row, settings = self.states[number].row, self.session.settings
+
+        def work(progress: Any) -> tuple[Section, Prepared]:
+            section = openings.open_now(row)
+            try:
+                return section, openings.check(section, settings, progress)
+            except BaseException:
+                section.image.close()
+                raise
+
+        self.run(f"Opening {row.section_id}", work, lambda found: self._opened(row, *found))
+
+    def _opened(self, row: SectionRow, section: Section, prepared: Prepared) -> None:
+        before = self.session.section_id
+        self.session.open_section(row, section)
+        show_section(self.viewer, section, replacing=before)
+        self.session.set_prepared(prepared)
+        show_limits(self.viewer, section, prepared.survey.limits)
+        self.viewer.title = f"thymusimg · {section.section_id}"
+        self.refresh()
+
+    def _put_back(self) -> None:
+        """Put back what was saved of a section just opened; a journal is newer, and its widgets put it back."""
+        session, out = self.session, self.session.out
+        self._mark()
+        prepared, row = session.prepared, session.row
+        if prepared is None or row is None or out is None or self._looked is session.section:
+            return
+        self._looked = session.section
+        true = session.blinding.true_row(row) if session.blinding else row
+        if not saving.saved_edits(out, true) or len(session.edits) or Journal(journal_folder(row)).pending:
+            return
+        study = session.blinding.whole if session.blinding else session.study
+        jobs.start(
+            lambda progress: saving.reopen(prepared, true, out, progress, study), title="Putting saved edits back",
+            done=lambda found: self._reopened(found, prepared),
+        )  # fmt: skip
+
+    def _reopened(self, found: saving.Reopened | None, prepared: Prepared) -> None:
+        from napari.utils.notifications import show_info
+
+        if found is None or prepared.section is not self.session.section:
+            return
+        if len(self.session.edits):
+            raise CallError("saved edits were not put back: there are newer ones. Open the section again.")
+        saving.take(self.session, found)
+        self._mark()
+        show_info(f"{self.session.section_id}: {len(found.log)} saved edit(s) were put back.")
+
+    # --- saving
+
+    def save(self) -> None:
+        """Measure the open section with what was edited, and put it among the results."""
+        try:
+            what = saving.unsaved(self.session)
+            out = self._place(what.row)
+        except ThymusimgError as error:
+            jobs.tell(error)
+            return
+        prepared, edits = self.session.prepared, len(self.session.edits)
+        self.run(
+            "Saving", lambda progress: saving.save(what, out, progress),
+            lambda done: self._saved(done, prepared, edits),
+        )  # fmt: skip
+
+    def _place(self, row: SectionRow) -> Path:
+        if self.session.out is None:
+            self.session.out = self.out.path or row.files[0].parent / RESULTS
+            self.out.set_path(str(self.session.out))
+        return self.session.out
+
+    def _saved(self, done: Saved, prepared: Prepared | None, edits: int) -> None:
+        from napari.utils.notifications import show_info
+
+        session = self.session
+        same = prepared is session.prepared and edits == len(session.edits)
+        if same:
+            keeper_of(session).saved()
+        counted = session.counted.cells if session.counted else None
+        if same and session.blinding is None and _alike(counted, done.result.cells):
+            session.set_result(done.result)
+        later = " Its tables and report follow when the run that is under way ends." if done.tables_wait else ""
+        show_info(f"{session.section_id} is saved with {edits} edit(s).{later}")
+        self.refresh()
+
+    # --- the rest
+
+    def run_rest(self) -> None:
+        """Run what is to do, beside the window."""
+        hidden, study, out = self.session.blinding, self.session.study, self.session.out
+        study = hidden.whole if hidden else study
+        if study is not None and out is not None:
+            self.run(
+                "Running the study",
+                lambda progress: running.run_beside(study, out, progress, names=hidden is None),
+                self._ran, cancelled=self.refresh, failed=lambda _error: self.refresh(),
+            )  # fmt: skip
+
+    def _ran(self, tally: running.Tally) -> None:
+        from napari.utils.notifications import show_info
+
+        show_info(f"The study is run: {tally.words}.")
+        self.refresh()
+
+    def open_report(self) -> None:
+        """Show the report in the browser."""
+        if self.session.out is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str((self.session.out / "report.html").resolve())))
+
+
+def _remark(state: State) -> str:
+    return "; ".join(part for part in ("edits not saved" if state.unsaved else "", state.why) if part)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return (one is None) == (other is None) and (one is None or bool(one.table.equals(other.table)))
