@@ -97,7 +97,7 @@ class EditedMap:
         """Write other labels in place of these, a correction or another method's; None if nothing changed."""
         self.labels[...] = labels
         box = self._changed_box(None)
-        if box is None and source in (None, self.source):
+        if box is None and (source is None or source is self.source):
             return None
         return self._note(what, box or (slice(0, 0), slice(0, 0)), source or self.source)
 

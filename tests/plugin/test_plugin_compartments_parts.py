@@ -150,3 +150,15 @@ def test_strokes_of_one_class_are_refused_and_forgotten_ones_are_gone(scribbled)
         train(strokes.sections)
     strokes.forget("s0")
     assert strokes.sections == ()
+
+
+def test_the_same_method_run_again_is_a_step_although_no_pixel_changes() -> None:
+    from thymusimg_napari.painting import Source
+
+    found = edited(np.full((40, 50), C, np.uint8))
+    # as real compartments do, these refuse to be compared
+    source = Source(found.source.drawn, np.zeros(2))
+    assert found.put("ran keratin", found.labels.copy(), source) is not None
+    assert found.source is source
+    assert found.put("ran keratin", found.labels.copy(), Source(found.source.drawn, np.ones(2))) is not None
+    assert found.put("ran keratin", found.labels.copy(), found.source) is None
