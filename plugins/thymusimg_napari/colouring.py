@@ -53,11 +53,11 @@ class Colouring:
         if limits is None:
             return np.tile(np.asarray(UNDEFINED, np.float32), (len(table), 1))
         low, high = limits
-        from napari.utils.colormaps import ensure_colormap
+        from matplotlib import colormaps
 
         scaled = np.clip((values - low) / (high - low), 0, 1) if high > low else np.full(len(values), 0.5)
         scaled = DARKEST + (1 - DARKEST) * scaled
-        colours = np.asarray(ensure_colormap(SCALE).map(np.nan_to_num(scaled)), np.float32)
+        colours = np.asarray(colormaps[SCALE](np.nan_to_num(scaled)), np.float32)
         colours[~np.isfinite(values)] = UNDEFINED
         return colours
 

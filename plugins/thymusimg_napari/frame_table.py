@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from thymusimg_napari.measuring import shown
 
@@ -91,8 +91,10 @@ class FrameTable(QTableView):
 
     chosen = Signal(int)
 
-    def __init__(self) -> None:
+    def __init__(self, *, stretch: int = -1) -> None:
         super().__init__()
+        self._stretch = stretch
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.frame_model = FrameModel()
         self.setModel(self.frame_model)
         self.setSortingEnabled(True)
@@ -114,8 +116,14 @@ class FrameTable(QTableView):
         self._quiet = True
         self.frame_model.put(frame, meanings or {}, tips)
         self._quiet = False
-        if first:
+        if first and self._stretch < 0:
             self.resizeColumnsToContents()
+        elif first and frame.shape[1]:
+            header = self.horizontalHeader()
+            for column in range(frame.shape[1]):
+                own = column == self._stretch
+                mode = QHeaderView.ResizeMode.Stretch if own else QHeaderView.ResizeMode.ResizeToContents
+                header.setSectionResizeMode(column, mode)
 
     @property
     def row(self) -> int:

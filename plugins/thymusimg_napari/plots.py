@@ -43,6 +43,7 @@ class CurvePlot(QWidget):
         self._layout.setContentsMargins(0, 4, 0, 0)
         self._layout.addWidget(self.pick)
         self._layout.addWidget(self.says)
+        self._layout.addStretch(1)
 
     def put(self, curves: pd.DataFrame | None) -> None:
         """Show the curves of a section; None: there are none yet."""
@@ -91,7 +92,8 @@ class CurvePlot(QWidget):
 
             made: Any = FigureCanvasQTAgg
             self._canvas = made(Figure(figsize=(3.4, 2.6), layout="constrained"))
-            self._canvas.setMinimumHeight(260)
+            self._canvas.setFixedHeight(280)
+            self._canvas.figure.get_layout_engine().set(w_pad=0.15)
             self._layout.insertWidget(1, self._canvas)
         return self._canvas
 

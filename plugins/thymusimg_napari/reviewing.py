@@ -34,6 +34,7 @@ class Review:
         self._queue: list[tuple[float, float]] = []
         self._at = -1
         self._seen: set[tuple[float, float]] = set()
+        self._known: tuple[Cells, dict[tuple[float, float], int]] | None = None
 
     @property
     def total(self) -> int:
@@ -54,15 +55,16 @@ class Review:
 
     def forget(self) -> None:
         """Nothing is looked at, and nothing was."""
-        self._queue, self._seen, self._at = [], set(), -1
+        self._queue, self._seen, self._at, self._known = [], set(), -1, None
 
     def step(self, cells: Cells, by: int = 1) -> int:
         """Return the number of the next cell that is still there and was not looked at, 0 at the end.
 
         ``by = -1`` goes back over all that are still there.
         """
-        rows = _rows(cells)
-        at = self._at
+        if self._known is None or self._known[0] is not cells:
+            self._known = cells, _rows(cells)
+        rows, at = self._known[1], self._at
         while 0 <= at + by < len(self._queue):
             at += by
             place = self._queue[at]
@@ -72,11 +74,6 @@ class Review:
                 return rows[place]
         self._at = at if by < 0 else len(self._queue)
         return 0
-
-
-def number_at(cells: Cells, place: tuple[float, float]) -> int:
-    """Return the number of the cell whose centroid is just this place, 0 where it is no more."""
-    return _rows(cells).get(place, 0)
 
 
 def place_of_cell(cells: Cells, cell_id: int) -> tuple[float, float]:

@@ -235,3 +235,98 @@ def test_an_outline_is_drawn_and_a_cell_is_cut_with_the_mouse(window: Any, found
     assert shown.current == right
     window.picture("cells_9_cut")
     assert session.edits.entries[-1].details["places_um"][0] == pytest.approx([y - 7, x], abs=0.5)
+
+
+def test_the_controls_of_a_study_set_the_gate(
+    window: Any, slide: Path, untreated_slide: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "study.csv"
+    rows = [
+        "section_id,path,animal,group,negative_control",
+        f"lobe,{slide},m1,treated,false",
+        f"bare,{untreated_slide},m2,untreated,true",
+    ]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    section = window.dock("Section")
+    cells = window.dock("Cells")
+    assert not cells.measure_controls.isVisible()
+    section.parent().raise_()
+    window.type(section.study.line, str(table))
+    window.idle()
+    window.choose(section.pick, "lobe")
+    section.pick.activated.emit(section.pick.currentIndex())
+    window.idle()
+    window.click(section.open)
+    window.idle()
+    cells.parent().raise_()
+    window.settle(0.2)
+    gate = cells.gate
+    own = gate.threshold
+    window.click(cells.measure_controls)
+    window.idle()
+    assert gate.by_controls
+    assert gate.histogram.controls == gate.threshold != own
+    assert "controls (bare)" in gate.says.text()
+    window.picture("cells_10_controls")
+    window.click(cells.find)
+    window.idle()
+    found = window_session(window).counted.cells.gate
+    assert found.controls == ("bare",)
+    assert found.threshold == gate.threshold
+    gate.slider.setValue(gate.slider.value() + 20)
+    assert not gate.by_controls
+    assert "find them again" in gate.says.text()
+
+
+def test_edited_cells_of_a_killed_window_are_back(window: Any, found: Any) -> None:
+    from thymusimg_napari.keeping import keeper_of
+
+    session, keeper = window_session(window), keeper_of(window_session(window))
+    window.click(found.review.start)
+    keys(window, "DD")
+    edited = session.counted.cells
+    window.wait(lambda: session.journal.pending and not keeper.dirty, 10)
+    section = window.docked[0]
+    session.close_section()
+    section.parent().raise_()
+    window.click(section.open)
+    window.idle()
+    assert "not saved are back" in window.said[-1]
+    assert session.counted.cells.table.equals(edited.table)
+    assert len(session.original_cells.table) == len(edited.table) + 2
+    assert [edit.what for edit in session.edits.entries][-2:] == ["deleted a cell"] * 2
+    # a window without the Cells widget leaves them where they are
+    session.close_section()
+    window.viewer.window.remove_dock_widget(found)
+    window.docked.remove(found)
+    found.deleteLater()
+    window.settle(0.1)
+    keeper.drop("cells")
+    window.click(section.open)
+    window.idle()
+    session.record_edit("painted medulla", target="compartments")
+    keeper.flush()
+    assert keeper.restored().values["cells"]["edited"]["count"] == len(edited.table)
+
+
+def test_finding_cells_can_be_cancelled(window: Any, slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from thymusimg_napari.widgets import cells as module
+
+    def slow(prepared: Any, *, controls: Any, progress: Any) -> None:
+        for part in range(600):
+            progress("cells", part / 600)
+            time.sleep(0.1)
+
+    monkeypatch.setattr(module, "count_cells", slow)
+    window.open_section(slide)
+    widget = window.dock("Cells")
+    window.idle()
+    window.click(widget.find)
+    window.wait(lambda: widget.job_bar.bar.value() > 0, 20)
+    window.picture("cells_11_finding")
+    window.click(widget.job_bar.cancel)
+    window.idle(10)
+    assert window_session(window).counted is None
+    assert widget.find.isEnabled()

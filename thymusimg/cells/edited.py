@@ -223,11 +223,12 @@ def _changed(
     old = cells.table.iloc[kept]
     old = old.drop(columns=[name for name in PLACED if name in old])
     table = pd.concat([old, rows[list(old.columns)]], ignore_index=True) if len(old) else rows
-    before = arrange(cells.masks, kept)
+    before = cells.masks
     starts = np.concatenate([before.starts, before.starts[-1] + masks.starts[1:]])
     boxes, bits = np.concatenate([before.boxes, masks.boxes]), np.concatenate([before.bits, masks.bits])
     order = np.lexsort((table["x_um"].to_numpy(), table["y_um"].to_numpy()))
-    return _named(cells, table.iloc[order], arrange(CellMasks(boxes, starts, bits), order))
+    chosen = np.concatenate([kept, len(before) + np.arange(len(masks))])[order]
+    return _named(cells, table.iloc[order], arrange(CellMasks(boxes, starts, bits), chosen))
 
 
 def _measured(region: Region, light: CellLight) -> Found:

@@ -199,7 +199,7 @@ class CellsWidget(Panel):
         if prepared is None:
             return None
         settings = self.session.settings
-        deviations = self.gate.deviations.value()
+        deviations = self.gate.own_deviations
         settings = settings.model_copy(
             update={
                 "cells": settings.cells.model_copy(update={"method": self.chosen_method()}),

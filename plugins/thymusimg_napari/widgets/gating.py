@@ -83,6 +83,11 @@ class GateBox(QWidget):
         return bool(self.source.currentText() == CONTROLS)
 
     @property
+    def own_deviations(self) -> float:
+        """SDs above the section's own background, which hold where no controls set the gate."""
+        return self.session.settings.gate.deviations if self.by_controls else float(self.deviations.value())
+
+    @property
     def threshold(self) -> float:
         """The gate in corrected units; NaN while nothing is known."""
         if self.sample is None:
@@ -99,7 +104,7 @@ class GateBox(QWidget):
         self.source.setCurrentText(CONTROLS if with_controls else OWN)
         for part in (self.source, self.slider, self.deviations, self.live):
             part.setEnabled(sample is not None)
-        self._put(self.session.settings.gate.deviations)
+        self._follow()
         if sample is None:
             self.histogram.clear()
         else:
@@ -137,7 +142,15 @@ class GateBox(QWidget):
         self.refresh()
         self.changed.emit()
 
+    def _follow(self) -> None:
+        """Let slider and number say where the gate lies, whoever set it."""
+        if self.by_controls and self.sample is not None:
+            self._put(self.sample.deviations(self.threshold))
+        else:
+            self._put(self.session.settings.gate.deviations)
+
     def _chosen(self) -> None:
+        self._follow()
         self.refresh()
         self.changed.emit()
 

@@ -63,7 +63,7 @@ class MeasureWidget(Panel):
         self.filter.textChanged.connect(lambda _text: self._filter())
         self.defined = QCheckBox("defined only")
         self.defined.toggled.connect(lambda _on: self._filter())
-        self.table = FrameTable()
+        self.table = FrameTable(stretch=0)
         self.table.setSortingEnabled(False)
         self.table.chosen.connect(self._explain)
         self.meaning = words()
