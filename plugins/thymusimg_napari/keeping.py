@@ -36,11 +36,14 @@ class Keeper(QObject):
         self._writing: threading.Thread | None = None
         self._failed: OutputError | None = None
         self._told = False
+        self._left: Snapshot | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(int(1000 * EVERY_S))
         self._timer.timeout.connect(self.write_now)
         self._timer.start()
         session.edited.connect(self._edited)
+        session.section_changed.connect(self._take_up)
+        self._take_up()
 
     def keep(self, name: str, source: Callable[[], Kept]) -> None:
         """Keep what ``source()`` gives: ``(arrays by name, plain values)``; called in the window's thread.
@@ -88,13 +91,28 @@ class Keeper(QObject):
 
     def snapshot(self) -> Snapshot:
         """Return everything that is to be kept, now."""
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        values: dict[str, Any] = {}
+        arrays, values = self._unclaimed()
         for name, source in self._sources.items():
             own, plain = source()
             arrays |= dict(own)
             values[name] = dict(plain)
         return Snapshot(arrays, values, self.session.edits.as_records())
+
+    def _take_up(self) -> None:
+        """Remember what a window that was killed left of the section that is open now."""
+        self._left = self.restored()
+
+    def _unclaimed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Return what was left by widgets that are not open: nobody put it back yet, so it is kept on."""
+        if self._left is None:
+            return {}, {}
+        values = {name: value for name, value in self._left.values.items() if name not in self._sources}
+        arrays = {
+            name: array
+            for name, array in self._left.arrays.items()
+            if not any(name == source or name.startswith(f"{source}_") for source in self._sources)
+        }
+        return arrays, values
 
     def restored(self) -> Snapshot | None:
         """Return the unsaved edits of the open section that a killed window left, or None."""
@@ -104,7 +122,7 @@ class Keeper(QObject):
         """Forget the journal: everything is in the section's bundle."""
         if self._writing is not None:
             self._writing.join()
-        self._dirty = False
+        self._dirty, self._left = False, None
         if self.session.journal is not None:
             self.session.journal.clear()
 
