@@ -99,9 +99,10 @@ def _empty(table: pd.DataFrame) -> str:
 
 def _sweeps(table: pd.DataFrame) -> str:
     rows = [["degradation", "level", *(f"{m} ({g})" for g in ("slab", "drawn") for m in METHODS)]]
-    for (part, label), group in table.groupby(["part", "label"], sort=False):
+    table = table.assign(level=table["label"].astype(float)).sort_values(["part", "level"], kind="stable")
+    for (part, label), group in table.groupby(["part", "level"], sort=False):
         mean = group.groupby(["generator", "method"])["f1_iou_50"].mean()
-        rows.append([str(part), f"{label:g}" if isinstance(label, float) else str(label),
+        rows.append([str(part), f"{label:g}",
                      *(f"{mean[g, m]:.3f}" for g in ("slab", "drawn") for m in METHODS)])  # fmt: skip
     return markdown(rows)
 
