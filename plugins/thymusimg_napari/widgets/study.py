@@ -10,7 +10,9 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFormLayout
 
 from thymusimg.errors import CallError, ThymusimgError
+from thymusimg.report.words import counted
 from thymusimg.study.design import load_study
+from thymusimg.study.model import Study
 from thymusimg_napari import jobs, openings, running, saving
 from thymusimg_napari.autosave import Journal, journal_folder
 from thymusimg_napari.keeping import keeper_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from thymusimg.batch.edited import Saved
     from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
-    from thymusimg.study.model import SectionRow, Study
+    from thymusimg.study.model import SectionRow
     from thymusimg_napari.states import State
 
 KEYS = {"PageDown": "next section", "PageUp": "previous section", "Ctrl+Alt+S": "save"}
@@ -53,7 +55,7 @@ class StudyWidget(Panel):
         self.body.addWidget(self.second)
         self.body.addStretch(1)
         self.listen(self.session.study_changed, self._studied)
-        self.listen(self.session.section_changed, self._mark)
+        self.listen(self.session.section_changed, self.refresh)
         self.listen(self.session.prepared_changed, self._put_back)
         self.listen(self.session.edited, lambda _edit: self._mark())
         for key, press in zip(
@@ -137,12 +139,16 @@ class StudyWidget(Panel):
         self._put_back()
 
     def refresh(self) -> None:
-        """Look again where every section stands."""
-        study, out, hidden = self.session.study, self.session.out, self.session.blinding
+        """Look again where every section stands; a slide that no study names stands alone."""
+        session = self.session
+        study, out, hidden = session.study, session.out, session.blinding
+        if study is None and session.row is not None:
+            study = Study(session.settings, (session.row,), session.row.files[0].parent)
         if study is None:
             self._show([])
         else:
-            self._looking.ask(lambda _progress: section_states(study, out, hidden), self._show)
+            known = study
+            self._looking.ask(lambda _progress: section_states(known, out, hidden), self._show)
 
     def _show(self, states: list[State]) -> None:
         self.states = states
@@ -154,7 +160,7 @@ class StudyWidget(Panel):
         tally = {status: sum(s.status == status for s in states) for status in Status}
         said = ", ".join(f"{count} {status}" for status, count in tally.items() if count)
         self.summary.setText(
-            f"{len(states)} sections: {said}." if states else "Open a study, or save a lone slide."
+            f"{counted(len(states), 'section')}: {said}." if states else "Open a study, or save a lone slide."
         )
         self._mark()
 
@@ -171,15 +177,16 @@ class StudyWidget(Panel):
             font.setBold(item.text() == opened)
             item.setFont(font)
         many, hidden = bool(self.states), self.session.blinding
-        for part in (self.back, self.open, self.forward, self.rest):
+        for part in (self.back, self.open, self.forward):
             part.setEnabled(many)
+        self.rest.setEnabled(self.session.study is not None)
         self.keep.setEnabled(self.session.prepared is not None)
         count = len(self.session.edits)
         self.keep.setText(f"{SAVE} ({count} edit{'s' if count != 1 else ''})" if count else SAVE)
         out = self.session.out
         self.report.setEnabled(hidden is None and out is not None and (out / "report.html").is_file())
         self.report.setToolTip("Not while groups are hidden" if hidden else "In the browser")
-        self.blind.show_state(possible=many and out is not None)
+        self.blind.show_state(possible=self.session.study is not None and out is not None)
 
     # --- one section after the other
 
@@ -223,7 +230,6 @@ class StudyWidget(Panel):
         self.session.set_prepared(prepared)
         show_limits(self.viewer, section, prepared.survey.limits)
         self.viewer.title = f"thymusimg · {section.section_id}"
-        self.refresh()
 
     def _put_back(self) -> None:
         """Put back what was saved of a section just opened; a journal is newer, and its widgets put it back."""
@@ -282,8 +288,8 @@ class StudyWidget(Panel):
         same = prepared is session.prepared and edits == len(session.edits)
         if same:
             keeper_of(session).saved()
-        counted = session.counted.cells if session.counted else None
-        if same and session.blinding is None and _alike(counted, done.result.cells):
+        cells = session.counted.cells if session.counted else None
+        if same and session.blinding is None and _alike(cells, done.result.cells):
             session.set_result(done.result)
         later = " Its tables and report follow when the run that is under way ends." if done.tables_wait else ""
         show_info(f"{session.section_id} is saved with {edits} edit(s).{later}")
