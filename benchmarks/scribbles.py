@@ -97,17 +97,20 @@ def first_strokes(known: Known, strokes: int = 2) -> LabelPlane:
 
 
 def mended(known: Known, painted: LabelPlane, found: Compartments) -> LabelPlane:
-    """Return the strokes with more of them on the largest patches that the forest got wrong."""
+    """Return the strokes with more of them on the widest patches that the forest got wrong.
+
+    Slivers along a border are left alone: nobody sees them, and what lies there is neither.
+    """
     out = painted.copy()
     pixel_um = known.prepared.survey.grid.pixel_um
     wrong = known.look.around.judged & np.isin(known.truth, PAINTED) & (found.labels != known.truth)
     for _ in range(MOST_MENDS):
-        number, area = components(wrong)
-        if len(area) < 2 or area[1:].max() * pixel_um**2 < WIDTH_UM**2:
+        depth = depth_px(np.pad(wrong, 1))[1:-1, 1:-1]
+        row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
+        if depth[row, col] * pixel_um < WIDTH_UM / 2:
             break
-        patch = number == 1 + int(np.argmax(area[1:]))
-        row, col = np.unravel_index(int(np.argmax(depth_px(np.pad(patch, 1))[1:-1, 1:-1])), patch.shape)
-        code = known.truth[row, col]
+        number, _ = components(wrong)
+        patch, code = number == number[row, col], known.truth[row, col]
         out[stroke(patch & (known.truth == code), pixel_um)] = code
         wrong &= ~patch
     return out

@@ -87,6 +87,9 @@ class FindingPage(QWidget):
         body.addWidget(self.about)
         body.addWidget(words("<b>Settings of the rule</b>: move one to see what it would change"))
         sliders = QFormLayout()
+        # beside their words, sliders would be a few pixels long in a dock
+        sliders.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
+        sliders.setVerticalSpacing(2)
         self.sliders: dict[str, NumberSlider] = {}
         defaults = CompartmentSettings()
         for name, what in SLIDERS.items():
