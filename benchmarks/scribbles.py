@@ -3,6 +3,8 @@
 ``python -m benchmarks.scribbles`` prints the figures. A hand is drawn by rule: round one is two strokes a compartment
 in the middle of its largest patches; round two adds strokes where the forest was wrong on the two sections that
 were scribbled on, as a person does who looks at the overlay. The third section is never painted on.
+
+A correction round does not always help: what the drawn hand chooses to correct decides as much as the forest does.
 """
 
 from __future__ import annotations
