@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 TABLE, BOXES, BITS, FRACTION = "table", "boxes", "bits", "positive"
 
 
-def kept(session: Session) -> tuple[Arrays, dict[str, Any]]:
-    """Return what is to be kept of a session's cells: nothing, until a person changed them."""
-    cells = None if session.counted is None else session.counted.cells
+def kept(session: Session) -> tuple[Arrays, dict[str, Any]] | None:
+    """Return what is to be kept of a session's cells: nothing, until a person changed them; None without any."""
+    if session.counted is None:
+        return None
+    cells = session.counted.cells
     if cells is None or not cells.method.endswith(EDITED):
         return {}, {}
     arrays, values = packed(cells, "cells")

@@ -31,7 +31,7 @@ class Keeper(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self._sources: dict[str, Callable[[], Kept]] = {}
+        self._sources: dict[str, Callable[[], Kept | None]] = {}
         self._dirty = False
         self._writing: threading.Thread | None = None
         self._failed: OutputError | None = None
@@ -45,10 +45,11 @@ class Keeper(QObject):
         session.section_changed.connect(self._take_up)
         self._take_up()
 
-    def keep(self, name: str, source: Callable[[], Kept]) -> None:
+    def keep(self, name: str, source: Callable[[], Kept | None]) -> None:
         """Keep what ``source()`` gives: ``(arrays by name, plain values)``; called in the window's thread.
 
-        Arrays must be copies: they are written in another thread.
+        Arrays must be copies: they are written in another thread. None: nothing is known yet, so that what was left
+        of the section stays; two empty mappings: there is nothing to keep.
         """
         self._sources[name] = source
 
@@ -91,26 +92,27 @@ class Keeper(QObject):
 
     def snapshot(self) -> Snapshot:
         """Return everything that is to be kept, now."""
-        arrays, values = self._unclaimed()
-        for name, source in self._sources.items():
-            own, plain = source()
-            arrays |= dict(own)
-            values[name] = dict(plain)
+        given = {name: source() for name, source in self._sources.items()}
+        arrays, values = self._unclaimed({name for name, kept in given.items() if kept is not None})
+        for name, kept in given.items():
+            if kept is not None and (kept[0] or kept[1]):
+                arrays |= dict(kept[0])
+                values[name] = dict(kept[1])
         return Snapshot(arrays, values, self.session.edits.as_records())
 
     def _take_up(self) -> None:
         """Remember what a window that was killed left of the section that is open now."""
         self._left = self.restored()
 
-    def _unclaimed(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-        """Return what was left by widgets that are not open: nobody put it back yet, so it is kept on."""
+    def _unclaimed(self, claimed: set[str]) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Return what was left and nobody put back yet, as where a widget is not open: it is kept on."""
         if self._left is None:
             return {}, {}
-        values = {name: value for name, value in self._left.values.items() if name not in self._sources}
+        values = {name: value for name, value in self._left.values.items() if name not in claimed}
         arrays = {
             name: array
             for name, array in self._left.arrays.items()
-            if not any(name == source or name.startswith(f"{source}_") for source in self._sources)
+            if not any(name == source or name.startswith(f"{source}_") for source in claimed)
         }
         return arrays, values
 

@@ -301,7 +301,6 @@ def test_edited_cells_of_a_killed_window_are_back(window: Any, found: Any) -> No
     window.docked.remove(found)
     found.deleteLater()
     window.settle(0.1)
-    keeper.drop("cells")
     window.click(section.open)
     window.idle()
     session.record_edit("painted medulla", target="compartments")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QComboBox
@@ -48,7 +49,8 @@ class CellsWidget(Panel):
         self._add_review()
         self._add_counts()
         self.body.addStretch(1)
-        keeper_of(self.session).keep("cells", lambda: kept(self.session))
+        # held by the session alone: edited cells are kept when this widget is closed too
+        keeper_of(self.session).keep("cells", partial(kept, self.session))
         self.listen(self.session.section_changed, self._forget)
         self.listen(self.session.study_changed, self._show_controls)
         self.listen(self.session.prepared_changed, self._prepared)
@@ -240,7 +242,7 @@ class CellsWidget(Panel):
         gate = counted.cells.gate if counted.cells is not None else None
         self.session.record_edit(
             f"found cells by {counted.prepared.settings.cells.method}{dropping}",
-            target="cells", gate=None if gate is None else gate.threshold,
+            target="run", gate=None if gate is None else gate.threshold,
             gate_source="" if gate is None else gate.source,
             deviations=counted.prepared.settings.gate.deviations,
             cells=0 if counted.cells is None else len(counted.cells.table),
