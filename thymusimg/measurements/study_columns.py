@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from thymusimg.measurements.schema import Column, Table
-from thymusimg.measurements.table_columns import ANIMAL, GROUP, SECTION_COLUMNS, SECTION_ID, declare_columns
+from thymusimg.measurements.table_columns import (
+    ANIMAL,
+    GROUP,
+    SECTION_COLUMNS,
+    SECTION_ID,
+    ColumnRow,
+    declare_columns,
+)
 
 ORGANISATION_COLUMNS = declare_columns(
     "animals",
@@ -61,7 +68,7 @@ ORGAN_COLUMNS = declare_columns(
     ),
 )
 
-_UNIT = (
+_UNIT: tuple[ColumnRow, ...] = (
     ("donor", "text", "Donor of the human cells", "str"),
     ("batch", "text", "Staining or imaging batch", "str"),
     ("timepoint", "text", "Time after transplantation, as the study table has it", "str"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from thymusimg.measurements.families import FAMILIES
 from thymusimg.measurements.schema import Column, Curve, Dtype, Table
 
-_Row = tuple[str, str, str] | tuple[str, str, str, Dtype] | tuple[str, str, str, Dtype, str]
+ColumnRow = tuple[str, str, str] | tuple[str, str, str, Dtype] | tuple[str, str, str, Dtype, str]
 
 
-def declare_columns(table: Table, source: str, *rows: _Row) -> tuple[Column, ...]:
+def declare_columns(table: Table, source: str, *rows: ColumnRow) -> tuple[Column, ...]:
     """Declare columns from rows of ``name, unit, definition[, dtype[, range]]``."""
     columns = []
     for name, unit, definition, *rest in rows:
@@ -19,9 +19,9 @@ def declare_columns(table: Table, source: str, *rows: _Row) -> tuple[Column, ...
     return tuple(columns)
 
 
-SECTION_ID: _Row = ("section_id", "text", "Name of the section in every table", "str")
-ANIMAL: _Row = ("animal", "text", "Animal that the section comes from", "str")
-GROUP: _Row = ("group", "text", "Treatment group of the animal", "str")
+SECTION_ID: ColumnRow = ("section_id", "text", "Name of the section in every table", "str")
+ANIMAL: ColumnRow = ("animal", "text", "Animal that the section comes from", "str")
+GROUP: ColumnRow = ("group", "text", "Treatment group of the animal", "str")
 
 SECTION_COLUMNS: tuple[Column, ...] = tuple(column for family in FAMILIES for column in family.COLUMNS)
 """The columns of ``sections.csv``, in their order."""

@@ -190,7 +190,7 @@ def _draw(job: tuple[int, Path, float]) -> None:
     cv2.setNumThreads(1)
     try:
         example = example_of_phantom(any_section(seed, pixel_um=working_um).draw(), f"phantom {seed}", working_um)
-        arrays = {"cd45": example.cd45, "labels": example.labels.astype(np.uint16)}
+        arrays: dict[str, Any] = {"cd45": example.cd45, "labels": example.labels.astype(np.uint16)}
         if example.dapi is not None:
             arrays["dapi"] = example.dapi
     except SectionError:

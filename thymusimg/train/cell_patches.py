@@ -66,7 +66,7 @@ class Crops:
         """Return inputs ``(N, 2, Y, X)`` and targets with weights ``(N, 5, Y, X)``; the same whenever asked."""
         rng = np.random.default_rng([self.seed, epoch, step])
         made = [self._crop(rng) for _ in range(self.size)]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))  # type: ignore[return-value]  # two
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True))
 
     def _crop(self, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         which = int(rng.choice(len(self.examples), p=self._chance))

@@ -102,8 +102,8 @@ def fill_rings(plane: FloatPlane, labels: Labels, rng: np.random.Generator) -> F
 def _gamma(plane: FloatPlane, power: float) -> FloatPlane:
     bright = max(1.0, float(np.quantile(plane, 0.98)))
     above = np.maximum(plane, 0)
-    bent: FloatPlane = np.minimum(plane, 0) + np.float32(bright) * (above / np.float32(bright)) ** np.float32(power)
-    return bent
+    bent = np.minimum(plane, 0) + np.float32(bright) * (above / np.float32(bright)) ** np.float32(power)
+    return np.asarray(bent, np.float32)
 
 
 def _slope(shape: tuple[int, ...], rng: np.random.Generator, amount: float) -> FloatPlane:
