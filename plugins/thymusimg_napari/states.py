@@ -10,6 +10,7 @@ import pandas as pd
 
 from thymusimg.batch.folder import RunFolder
 from thymusimg.errors import UnreadableError
+from thymusimg.report.edited import mask_edits
 from thymusimg.section.store import Bundle
 from thymusimg_napari.autosave import Journal, journal_folder
 
@@ -89,7 +90,7 @@ def _state(row: SectionRow, out: Path | None, failed: dict[str, str]) -> tuple[S
         flags = _flags(bundle)
     except (UnreadableError, OSError) as error:
         return Status.FAILED, str(error)
-    edits = bundle.attributes.get("edits") or ()
+    edits = mask_edits(bundle.attributes)
     if edits:
         who = ", ".join(dict.fromkeys(str(edit.get("who", "")) for edit in edits))
         return Status.EDITED, "; ".join([f"{len(edits)} edit(s) by {who}", *flags])

@@ -170,6 +170,20 @@ def test_training_finds_the_corrected_bundles(saved, task):
     assert (found.row.section_id, found.path.name) == ("s1", "s1.zarr")
 
 
+def test_what_changes_no_mask_makes_no_correction(drawn, tmp_path):
+    from thymusimg.errors import CallError
+
+    row, prepared, counted = drawn
+    out = tmp_path / "out"
+    log = ({**an_edit("run"), "what": "found cells by classical"},)
+    save_edited_section(out, row, prepared, Corrections(log), counted=counted)
+    assert Corrections.of(Bundle.open(out / "sections" / "s1.zarr")) is None
+    assert analyse_row(Job(row, Settings(), out)).status == "reused"
+    assert "edited by hand" not in (out / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(CallError, match="nobody has corrected"):
+        find_annotations(out, "cells")
+
+
 def test_saved_while_a_run_holds_the_folder(drawn, painted, tmp_path):
     from thymusimg.batch.folder import RunFolder
 

@@ -23,7 +23,8 @@ def test_nothing_older_than_a_few_seconds_is_missing_after_a_kill(window, slide,
     said: queue.Queue[dict] = queue.Queue()
     strokes = []
     with subprocess.Popen(
-        [sys.executable, str(HERE / "painting_until_killed.py"), str(slide), str(tmp_path)], stdout=subprocess.PIPE, text=True,
+        [sys.executable, str(HERE / "painting_until_killed.py"), str(slide), str(tmp_path)],
+        stdout=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(HERE), "PYTHONWARNINGS": "ignore"}, stderr=subprocess.PIPE,
     ) as painter:  # fmt: skip
         out = threading.Thread(

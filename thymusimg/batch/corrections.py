@@ -12,6 +12,7 @@ from thymusimg.cells.light import CellLight
 from thymusimg.compartments.edited import carry_over
 from thymusimg.pipeline import count_cells, place_cells
 from thymusimg.progress import Progress, silent
+from thymusimg.report.edited import mask_edits
 from thymusimg.section.model import Window
 from thymusimg.section.store import LabelImage, plain
 
@@ -84,9 +85,9 @@ class Corrections:
     def of(cls, bundle: Bundle) -> Corrections | None:
         """Return what people corrected in a bundle, or None where nobody did."""
         record = bundle.attributes
-        edits = tuple(record.get("edits") or ())
-        if not edits:
+        if not mask_edits(record):
             return None
+        edits = tuple(record["edits"])
         labels = original = cells = None
         if (bundle.path / "labels" / f"compartments{ORIGINAL}").is_dir():
             labels = np.asarray(bundle.label("compartments"), np.uint8)

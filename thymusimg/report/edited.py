@@ -18,10 +18,20 @@ STANDING = (
 )
 
 
+MASKS = ("compartments", "cells")
+"""What people edit. Other records of a viewer (a method that was run, a forest that was taught) change no mask."""
+
+
+def mask_edits(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the edits of masks that a bundle's record holds."""
+    edits = [as_mapping(edit) for edit in record.get("edits") or ()]
+    return [edit for edit in edits if edit.get("target") in MASKS]
+
+
 def edited_caveats(run: FinishedRun) -> tuple[tuple[str, str], ...]:
     """Return a head and a text on the sections that people edited, and on those measured in another way."""
     records = {name: run.attributes(name) for name in run.section_ids}
-    edited = {name: record for name, record in records.items() if record.get("edits")}
+    edited = {name: record for name, record in records.items() if mask_edits(record)}
     found = []
     if edited:
         lines = "; ".join(f"{name}: {_amount(record)}" for name, record in edited.items())
@@ -37,7 +47,7 @@ def edited_caveats(run: FinishedRun) -> tuple[tuple[str, str], ...]:
 
 
 def _amount(record: Mapping[str, Any]) -> str:
-    amount, edits = as_mapping(record.get("edited")), [as_mapping(edit) for edit in record.get("edits") or ()]
+    amount, edits = as_mapping(record.get("edited")), mask_edits(record)
     parts = []
     if amount.get("compartments_mm2") is not None:
         share = amount.get("compartments_share")
