@@ -191,7 +191,7 @@ def test_one_key_each_adds_deletes_splits_merges_and_undoes(window: Any, found: 
     last = session.counted.cells
     assert last.method == first.method
     assert np.array_equal(last.masks.bits, first.masks.bits)
-    assert len(session.edits.of("cells")) == 9  # found, four changes, four undone
+    assert len(session.edits.of("cells")) == 8  # four changes, four undone
     keys(window, "DD")
     assert len(session.counted.cells.table) == total - 2
 
