@@ -118,13 +118,28 @@ def study_controls(what: Unsaved, out: Path, progress: Progress) -> tuple[Contro
 
 
 def _refuse_to_lose(what: Unsaved, out: Path) -> None:
-    known = saved_edits(out, what.row)
-    here = list(what.corrections.edits)
-    if here[: len(known)] != known:
+    known, here = saved_edits(out, what.row), list(what.corrections.edits)
+    lost = here[: len(known)] != known
+    if not lost and known:
+        before = corrections_of(out, what.row)
+        # a correction that is gone although nobody touched it again was never put back
+        for target, then, now in (
+            ("compartments", before and before.labels is not None, what.corrections.labels is not None),
+            ("cells", before and before.cells is not None, what.corrections.cells is not None),
+        ):
+            untouched = sum(e["target"] == target for e in here) == sum(e["target"] == target for e in known)
+            lost |= bool(then) and not now and untouched
+    if lost:
         raise CallError(
             f"{what.row.section_id}: its bundle in {out} holds {len(known)} edit(s) that this window does "
             "not show. Open the section again: they are put back, and yours are kept beside."
         )
+
+
+def corrections_of(out: Path, row: SectionRow) -> Corrections | None:
+    """Return what people corrected in a section's bundle, or None."""
+    path = RunFolder(out).bundle(row.section_id)
+    return Corrections.of(Bundle.open(path)) if path.is_dir() else None
 
 
 def saved_edits(out: Path | None, row: SectionRow) -> list[dict[str, Any]]:
@@ -184,6 +199,14 @@ def reopen(
     controls = study_controls(what, out, progress) if by_controls else ()
     corrected = count_corrected(prepared, corrections, controls=controls, progress=progress)
     return Reopened(prepared, corrected, EditLog.from_records(corrections.edits))
+
+
+def take_compartments(session: Session, found: Reopened) -> None:
+    """Show the session the compartments alone: what else was edited came from the journal, which is newer."""
+    if session.original is None and found.corrected.compartments is not None:
+        session.set_compartments(found.corrected.counted.prepared.compartments)
+    if not len(session.edits):
+        session.edits = found.log
 
 
 def take(session: Session, found: Reopened) -> None:

@@ -71,7 +71,7 @@ def test_a_study_is_gone_through_edited_saved_run_and_reopened(window, table):
     window.click(widget.back)
     window.idle()
     window.wait(lambda: len(session.edits) == 1)
-    assert "1 saved edit(s) were put back" in window.said[-1]
+    assert "1 saved edit put back" in window.said[-1]
     np.testing.assert_array_equal(session.prepared.compartments.labels, labels)
     assert (session.original.labels != labels).any()
 

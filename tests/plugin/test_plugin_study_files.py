@@ -103,15 +103,28 @@ def test_annotate_save_reopen_measure_is_the_headless_engine_on_the_same_labels(
     assert table["medulla_fraction"] == by_engine.measurements["medulla_fraction"]
 
 
-def test_edits_that_the_window_does_not_show_are_not_written_over(opened, tmp_path):
+def test_edits_that_the_window_does_not_show_are_not_written_over(opened, study, tmp_path):
     out = tmp_path / "out"
     paint(opened)
     saving.save(saving.unsaved(opened), out, silent)
     opened.record_edit("painted cortex", target="compartments")
     saving.save(saving.unsaved(opened), out, silent)
+    log, edited = opened.edits, opened.prepared.compartments
     opened.edits = type(opened.edits)()
     with pytest.raises(CallError, match="holds 2 edit"):
         saving.save(saving.unsaved(opened), out, silent)
+    opened.edits = log
+    opened.set_compartments(opened.original)  # the map was not put back, and nobody says that it was undone
+    opened.record_edit("deleted a cell", target="cells")
+    with pytest.raises(CallError, match="does not show"):
+        saving.save(saving.unsaved(opened), out, silent)
+    saving.take_compartments(opened, saving.reopen(opened.prepared, study.rows[0], out, silent))
+    np.testing.assert_array_equal(opened.prepared.compartments.labels, edited.labels)
+    saving.save(saving.unsaved(opened), out, silent)
+    opened.set_compartments(opened.original)
+    opened.record_edit("undid: painted medulla", target="compartments")
+    saving.save(saving.unsaved(opened), out, silent)
+    assert saving.corrections_of(out, study.rows[0]).labels is None
 
 
 def test_codes_hide_everything_and_are_the_same_tomorrow(study, tmp_path):

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFormLayout
 
 from thymusimg.errors import CallError, ThymusimgError
+from thymusimg.report.edited import MASKS
 from thymusimg.report.words import counted
 from thymusimg.study.design import load_study
 from thymusimg.study.model import Study
@@ -23,10 +24,14 @@ from thymusimg_napari.widgets.parts import Panel, PathField, RowTable, button, s
 from thymusimg_napari.widgets.second_reader import SecondReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from thymusimg.batch.edited import Saved
     from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
     from thymusimg.study.model import SectionRow
+    from thymusimg_napari.edits import EditLog
+    from thymusimg_napari.session import Session
     from thymusimg_napari.states import State
 
 KEYS = {"PageDown": "next section", "PageUp": "previous section", "Ctrl+Alt+S": "save"}
@@ -181,8 +186,8 @@ class StudyWidget(Panel):
             part.setEnabled(many)
         self.rest.setEnabled(self.session.study is not None)
         self.keep.setEnabled(self.session.prepared is not None)
-        count = len(self.session.edits)
-        self.keep.setText(f"{SAVE} ({count} edit{'s' if count != 1 else ''})" if count else SAVE)
+        count = _edited(self.session.edits)
+        self.keep.setText(f"{SAVE} ({counted(count, 'edit')})" if count else SAVE)
         out = self.session.out
         self.report.setEnabled(hidden is None and out is not None and (out / "report.html").is_file())
         self.report.setToolTip("Not while groups are hidden" if hidden else "In the browser")
@@ -240,24 +245,31 @@ class StudyWidget(Panel):
             return
         self._looked = session.section
         true = session.blinding.true_row(row) if session.blinding else row
-        if not saving.saved_edits(out, true) or len(session.edits) or Journal(journal_folder(row)).pending:
+        if not saving.saved_edits(out, true):
             return
+        left = Journal(journal_folder(row)).read()
+        if left is not None and "compartments" in left.arrays:
+            return
+        take = saving.take if left is None else saving.take_compartments
         study = session.blinding.whole if session.blinding else session.study
         jobs.start(
             lambda progress: saving.reopen(prepared, true, out, progress, study), title="Putting saved edits back",
-            done=lambda found: self._reopened(found, prepared),
+            done=lambda found: self._reopened(found, prepared, take),
         )  # fmt: skip
 
-    def _reopened(self, found: saving.Reopened | None, prepared: Prepared) -> None:
+    def _reopened(
+        self, found: saving.Reopened | None, prepared: Prepared, take: Callable[[Session, saving.Reopened], None]
+    ) -> None:
         from napari.utils.notifications import show_info
 
-        if found is None or prepared.section is not self.session.section:
+        session = self.session
+        if found is None or prepared.section is not session.section:
             return
-        if len(self.session.edits):
+        if take is saving.take and len(session.edits):
             raise CallError("saved edits were not put back: there are newer ones. Open the section again.")
-        saving.take(self.session, found)
+        take(session, found)
         self._mark()
-        show_info(f"{self.session.section_id}: {len(found.log)} saved edit(s) were put back.")
+        show_info(f"{session.section_id}: {counted(_edited(found.log), 'saved edit')} put back.")
 
     # --- saving
 
@@ -292,7 +304,7 @@ class StudyWidget(Panel):
         if same and session.blinding is None and _alike(cells, done.result.cells):
             session.set_result(done.result)
         later = " Its tables and report follow when the run that is under way ends." if done.tables_wait else ""
-        show_info(f"{session.section_id} is saved with {edits} edit(s).{later}")
+        show_info(f"{session.section_id} is saved with {counted(_edited(session.edits), 'edit')}.{later}")
         self.refresh()
 
     # --- the rest
@@ -318,6 +330,11 @@ class StudyWidget(Panel):
         """Show the report in the browser."""
         if self.session.out is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str((self.session.out / "report.html").resolve())))
+
+
+def _edited(log: EditLog) -> int:
+    """Count the edits of masks; what was run is noted too, and is none."""
+    return sum(edit.target in MASKS for edit in log.entries)
 
 
 def _remark(state: State) -> str:
