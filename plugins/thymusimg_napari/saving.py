@@ -153,6 +153,11 @@ def saved_edits(out: Path | None, row: SectionRow) -> list[dict[str, Any]]:
         return []
 
 
+def saved_records(done: Saved) -> list[dict[str, Any]]:
+    """Return the records of the edits in a bundle that was just written."""
+    return list(Bundle.open(done.bundle).attributes.get("edits") or ())
+
+
 @dataclass(frozen=True)
 class Reopened:
     """A section with the corrections of its bundle in place, as the engine measures it.

@@ -9,29 +9,21 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFormLayout
 
-from thymusimg.errors import CallError, ThymusimgError
-from thymusimg.report.edited import MASKS
 from thymusimg.report.words import counted
 from thymusimg.study.design import load_study
 from thymusimg.study.model import Study
-from thymusimg_napari import jobs, openings, running, saving
-from thymusimg_napari.autosave import Journal, journal_folder
-from thymusimg_napari.keeping import keeper_of
+from thymusimg_napari import jobs, openings, running
 from thymusimg_napari.shown import show_limits, show_section
 from thymusimg_napari.states import Status, next_to_look_at, section_states
 from thymusimg_napari.widgets.blinded import BlindedReading
 from thymusimg_napari.widgets.parts import Panel, PathField, RowTable, button, side_by_side, words
+from thymusimg_napari.widgets.saver import Saver, edited_masks
 from thymusimg_napari.widgets.second_reader import SecondReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from thymusimg.batch.edited import Saved
     from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
     from thymusimg.study.model import SectionRow
-    from thymusimg_napari.edits import EditLog
-    from thymusimg_napari.session import Session
     from thymusimg_napari.states import State
 
 KEYS = {"PageDown": "next section", "PageUp": "previous section", "Ctrl+Alt+S": "save"}
@@ -51,7 +43,7 @@ class StudyWidget(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer, "Study", keys=KEYS)
         self.states: list[State] = []
-        self._looked: Section | None = None
+        self.saver = Saver(self, saved=self.refresh)
         self._looking = jobs.Latest("Looking at the results")
         self._add_places()
         self._add_table()
@@ -61,7 +53,7 @@ class StudyWidget(Panel):
         self.body.addStretch(1)
         self.listen(self.session.study_changed, self._studied)
         self.listen(self.session.section_changed, self.refresh)
-        self.listen(self.session.prepared_changed, self._put_back)
+        self.listen(self.session.prepared_changed, self._prepared)
         self.listen(self.session.edited, lambda _edit: self._mark())
         for key, press in zip(
             ("PageDown", "PageUp", "Control-Alt-S"), (self.next, self.previous, self.save), strict=True
@@ -140,8 +132,7 @@ class StudyWidget(Panel):
         if study is not None and self.session.blinding is None:
             self.blind.stay(study)
         self.refresh()
-        self._looked = None
-        self._put_back()
+        self.saver.look_again()
 
     def refresh(self) -> None:
         """Look again where every section stands; a slide that no study names stands alone."""
@@ -160,14 +151,19 @@ class StudyWidget(Panel):
         rows = [(str(s.status), s.row.section_id, s.row.subject.animal, s.row.subject.group) for s in states]
         self.table.fill(rows, tips=[_remark(s) or str(s.status) for s in states])
         self.table.colour(0, COLOURS)
-        for column in (2, 3):
-            self.table.setColumnHidden(column, self.session.blinding is not None)
+        for column in (2, 3):  # nothing to read, or nothing to be read
+            told = any(row[column] for row in rows)
+            self.table.setColumnHidden(column, not told or self.session.blinding is not None)
         tally = {status: sum(s.status == status for s in states) for status in Status}
         said = ", ".join(f"{count} {status}" for status, count in tally.items() if count)
         self.summary.setText(
             f"{counted(len(states), 'section')}: {said}." if states else "Open a study, or save a lone slide."
         )
         self._mark()
+
+    def _prepared(self) -> None:
+        self._mark()
+        self.saver.put_back()
 
     def _explain(self) -> None:
         number = self.table.chosen
@@ -186,7 +182,7 @@ class StudyWidget(Panel):
             part.setEnabled(many)
         self.rest.setEnabled(self.session.study is not None)
         self.keep.setEnabled(self.session.prepared is not None)
-        count = _edited(self.session.edits)
+        count = edited_masks(self.session.edits)
         self.keep.setText(f"{SAVE} ({counted(count, 'edit')})" if count else SAVE)
         out = self.session.out
         self.report.setEnabled(hidden is None and out is not None and (out / "report.html").is_file())
@@ -236,76 +232,13 @@ class StudyWidget(Panel):
         show_limits(self.viewer, section, prepared.survey.limits)
         self.viewer.title = f"thymusimg · {section.section_id}"
 
-    def _put_back(self) -> None:
-        """Put back what was saved of a section just opened; a journal is newer, and its widgets put it back."""
-        session, out = self.session, self.session.out
-        self._mark()
-        prepared, row = session.prepared, session.row
-        if prepared is None or row is None or out is None or self._looked is session.section:
-            return
-        self._looked = session.section
-        true = session.blinding.true_row(row) if session.blinding else row
-        if not saving.saved_edits(out, true):
-            return
-        left = Journal(journal_folder(row)).read()
-        if left is not None and "compartments" in left.arrays:
-            return
-        take = saving.take if left is None else saving.take_compartments
-        study = session.blinding.whole if session.blinding else session.study
-        jobs.start(
-            lambda progress: saving.reopen(prepared, true, out, progress, study), title="Putting saved edits back",
-            done=lambda found: self._reopened(found, prepared, take),
-        )  # fmt: skip
-
-    def _reopened(
-        self, found: saving.Reopened | None, prepared: Prepared, take: Callable[[Session, saving.Reopened], None]
-    ) -> None:
-        from napari.utils.notifications import show_info
-
-        session = self.session
-        if found is None or prepared.section is not session.section:
-            return
-        if take is saving.take and len(session.edits):
-            raise CallError("saved edits were not put back: there are newer ones. Open the section again.")
-        take(session, found)
-        self._mark()
-        show_info(f"{session.section_id}: {counted(_edited(found.log), 'saved edit')} put back.")
-
-    # --- saving
-
     def save(self) -> None:
         """Measure the open section with what was edited, and put it among the results."""
-        try:
-            what = saving.unsaved(self.session)
-            out = self._place(what.row)
-        except ThymusimgError as error:
-            jobs.tell(error)
-            return
-        prepared, edits = self.session.prepared, len(self.session.edits)
-        self.run(
-            "Saving", lambda progress: saving.save(what, out, progress),
-            lambda done: self._saved(done, prepared, edits),
-        )  # fmt: skip
-
-    def _place(self, row: SectionRow) -> Path:
-        if self.session.out is None:
+        row = self.session.row
+        if row is not None and self.session.out is None:
             self.session.out = self.out.path or row.files[0].parent / RESULTS
             self.out.set_path(str(self.session.out))
-        return self.session.out
-
-    def _saved(self, done: Saved, prepared: Prepared | None, edits: int) -> None:
-        from napari.utils.notifications import show_info
-
-        session = self.session
-        same = prepared is session.prepared and edits == len(session.edits)
-        if same:
-            keeper_of(session).saved()
-        cells = session.counted.cells if session.counted else None
-        if same and session.blinding is None and _alike(cells, done.result.cells):
-            session.set_result(done.result)
-        later = " Its tables and report follow when the run that is under way ends." if done.tables_wait else ""
-        show_info(f"{session.section_id} is saved with {counted(_edited(session.edits), 'edit')}.{later}")
-        self.refresh()
+        self.saver.save()
 
     # --- the rest
 
@@ -332,14 +265,5 @@ class StudyWidget(Panel):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str((self.session.out / "report.html").resolve())))
 
 
-def _edited(log: EditLog) -> int:
-    """Count the edits of masks; what was run is noted too, and is none."""
-    return sum(edit.target in MASKS for edit in log.entries)
-
-
 def _remark(state: State) -> str:
     return "; ".join(part for part in ("edits not saved" if state.unsaved else "", state.why) if part)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    return (one is None) == (other is None) and (one is None or bool(one.table.equals(other.table)))
