@@ -65,7 +65,7 @@ def test_a_model_for_another_task_is_refused(place):
 
 def test_an_unknown_name_lists_what_there_is(place):
     small_model(place / "mine")
-    with pytest.raises(ModelError, match=r"models for cells: .*mine"):
+    with pytest.raises(ModelError, match=r"found: .*mine"):
         find_model("yours", "cells")
 
 

@@ -130,7 +130,7 @@ def _find(method: str) -> InstalledModel | _Foreign:
         return _Foreign(find_segmenter(method))
     if is_cellpose(method):
         return _Foreign(find_cellpose(method))
-    model = find_model(method, "cells")
+    model = find_model(method, "cells", (*UNTRAINED, "cellpose", "none", *segmenter_names()))
     if model.card.kind == "cellpose":
         return _Foreign(segmenter_of_model(model))
     if model.card.kind == "unet":

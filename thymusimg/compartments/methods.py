@@ -54,7 +54,7 @@ def find_division(method: str, *, compute: ComputeSettings | None = None, progre
     """
     if method in UNTRAINED:
         return UNTRAINED[method]
-    model = find_model(method, "compartments")
+    model = find_model(method, "compartments", UNTRAINED)
     if model.card.kind == "forest":
         return partial(segment_by_forest, forest=load_forest(model), method=method_name(method, model))
     if model.card.kind == "unet":

@@ -13,7 +13,7 @@ from thymusimg.models.card import CARD, ModelCard, Task, read_card
 from thymusimg.provenance import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 VARIABLE = "THYMUSIMG_MODELS"
 """Environment variable with further folders of models, separated as in PATH."""
@@ -65,7 +65,7 @@ def list_models() -> tuple[list[InstalledModel], list[str]]:
     return sorted(found.values(), key=lambda model: (model.card.task, model.card.name)), faults
 
 
-def find_model(wanted: str, task: Task) -> InstalledModel:
+def find_model(wanted: str, task: Task, methods: Iterable[str] = ()) -> InstalledModel:
     """Return the model that a method name, a model's name or a model folder means, its weights verified.
 
     Parameters
@@ -75,6 +75,8 @@ def find_model(wanted: str, task: Task) -> InstalledModel:
         of a model folder.
     task : str
         ``cells`` or ``compartments``.
+    methods : iterable of str
+        What else the caller would have understood, for the message.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def find_model(wanted: str, task: Task) -> InstalledModel:
         If there is no such model, it is made for another task, or its weights are not those of its card.
     """
     name = DEFAULTS[task].get(wanted, wanted)
-    model = _by_path(name) if _is_path(name) else _by_name(name, task)
+    model = _by_path(name) if _is_path(name) else _by_name(name, task, methods)
     if model.card.task != task:
         raise ModelError(
             f"--{task} {wanted}: '{model.card.name}' is a model for {model.card.task}, not for {task}."
@@ -139,13 +141,13 @@ def _by_path(wanted: str) -> InstalledModel:
     return InstalledModel(folder, read_card(folder))
 
 
-def _by_name(name: str, task: Task) -> InstalledModel:
+def _by_name(name: str, task: Task, methods: Iterable[str]) -> InstalledModel:
     models, _ = list_models()
     for model in models:
         if model.card.name == name:
             return model
-    names = ", ".join(m.card.name for m in models if m.card.task == task) or "none"
+    names = [*methods, *(m.card.name for m in models if m.card.task == task)]
     raise ModelError(
-        f"--{task} {name}: no such method or model is installed (models for {task}: {names}). "
+        f"--{task} {name}: no such method or model is installed (found: {', '.join(names) or 'none'}). "
         "'thymusimg models' lists what there is; a model folder can be given by its path."
     )
