@@ -60,7 +60,10 @@ Projection = Annotated[
 ]
 Compartments = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--compartments", help="Method for cortex and medulla: keratin, or a model's name."),
+    typer.Option(
+        "--compartments",
+        help="Method for cortex and medulla: keratin, forest, network, or a model's name or folder.",
+    ),
 ]
 Cells = Annotated[
     Optional[str],  # noqa: UP045

@@ -56,12 +56,16 @@ def _named(found: Sequence[InstalledModel], name: str) -> InstalledModel:
 
 
 def _list_lines(found: Sequence[InstalledModel]) -> list[str]:
+    from thymusimg.cells.segmenters import segmenter_names
     from thymusimg.pipeline import CELL_METHODS, COMPARTMENT_METHODS
 
     lines = [
         "Methods without training: --compartments " + ", ".join(COMPARTMENT_METHODS)
         + " · --cells " + ", ".join((*CELL_METHODS, "none")),
     ]  # fmt: skip
+    foreign = segmenter_names()
+    if foreign:
+        lines.append("Segmenters of other packages: --cells " + ", ".join(foreign))
     if not found:
         return [*lines, "Trained models: none is installed."]
     lines += ["Trained models (give the name to --cells or --compartments):", ""]
