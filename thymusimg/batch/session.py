@@ -46,7 +46,9 @@ def dask_settings(threads: int) -> Iterator[None]:
     import dask
 
     # what happens to a worker is told in failures.csv, and Dask's own log would bury it
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # tornado logs the callback that a Ctrl-C leaves without its future
+    for name in ("distributed", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with (
         _no_word_of_semaphores(),
         dask.config.set(
