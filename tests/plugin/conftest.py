@@ -46,6 +46,8 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A virtual screen, and folders of the user's that are not the user's."""
     if find_spec("napari") is None or find_spec("PySide6") is None:
         pytest.skip("the plugin's windows are NOT tested: pip install 'thymusimg[gui]'")
+    # Mesa and triton each bring an LLVM; were torch to load triton in a later test, the process would die
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
     home = tmp_path_factory.mktemp("home")
     own = {
         "QT_API": "pyside6", "QT_QPA_PLATFORM": "xcb", "LIBGL_ALWAYS_SOFTWARE": "1", "NAPARI_ASYNC": "0",
