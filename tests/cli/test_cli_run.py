@@ -276,7 +276,7 @@ def test_interrupted_run_keeps_what_is_done_and_goes_on(slides, finished, tmp_pa
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
-            if "s1: measured" in line:
+            if "s0: measured" in line:
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stderr.read()
@@ -284,7 +284,7 @@ def test_interrupted_run_keeps_what_is_done_and_goes_on(slides, finished, tmp_pa
     assert "Traceback" not in rest
     assert "Stopped" in rest
     done = pd.read_csv(out / "tables" / "sections.csv")["section_id"].tolist()
-    assert done[:2] == ["s0", "s1"]
+    assert done[:1] == ["s0"]
     assert len(done) < 4
     said = thymusimg("run", slides / "study.toml", "--out", out, "--workers", 1)
     assert said.err.count("reused") == len(done)
