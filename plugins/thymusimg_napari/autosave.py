@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from thymusimg.study.model import SectionRow
 
+    Array = npt.NDArray[Any]
+
 FOLDER_VARIABLE = "THYMUSIMG_EDITS"
 """Environment variable with the folder of journals, in place of the user's data folder."""
 EVERY_S = 2.0
@@ -61,15 +63,16 @@ class Snapshot:
 
     Attributes
     ----------
-    arrays : mapping of str to array
-        ``compartments``, ``scribbles`` …: (Y, X) integers, kept as label TIFFs; they must not change while written.
+    arrays : mapping of str to array, or to a function that returns one
+        ``compartments``, ``scribbles`` …: (Y, X) integers, kept as label TIFFs; they must never change. One that is
+        given again is not written again. A function is called by the writer, in its thread.
     values : mapping
         What JSON can hold: edited cells, settings, the widget's state.
     edits : list of mapping
         From :meth:`EditLog.as_records`.
     """
 
-    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     edits: list[dict[str, Any]] = field(default_factory=list)
 
@@ -85,6 +88,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        self._on_disk: dict[str, tuple[Array, str]] = {}
 
     @property
     def state(self) -> Path:
@@ -109,7 +113,8 @@ class Journal:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 before = self._state()
                 serial = int(before.get("serial", 0)) + 1
-                files = {name: self._put(name, serial, array) for name, array in snapshot.arrays.items()}
+                arrays = {name: kept() if callable(kept) else kept for name, kept in snapshot.arrays.items()}
+                files = {name: self._put(name, serial, array) for name, array in arrays.items()}
             except OSError as error:
                 raise OutputError(
                     f"{self.folder}: edits cannot be kept ({error.strerror or error}). Free some room, or save now."
@@ -120,9 +125,13 @@ class Journal:
             for name in set(before.get("arrays", {}).values()) - set(files.values()):
                 (self.folder / name).unlink(missing_ok=True)
 
-    def _put(self, name: str, serial: int, array: npt.NDArray[Any]) -> str:
+    def _put(self, name: str, serial: int, array: Array) -> str:
+        written, file = self._on_disk.get(name, (None, ""))
+        if written is array and (self.folder / file).is_file():
+            return file
         file = f"{name}.{serial}.tif"
         tifffile.imwrite(self.folder / file, array, compression="zstd", predictor=False)
+        self._on_disk[name] = array, file
         return file
 
     def read(self) -> Snapshot | None:

@@ -142,9 +142,9 @@ def _changed(change: Change, cells: Cells, prepared: Prepared) -> Changed:
         details["cell_um"] = [round(float(row["y_um"]), 2), round(float(row["x_um"]), 2)]
     if change.what in ("add", "outline"):
         if change.what == "add":
-            region = disc_region(change.places[0], typical_diameter_um(cells), px, section.shape)
+            region = disc_region(change.places[0], typical_diameter_um(cells), px, section.slide_shape)
         else:
-            region = polygon_region(np.array(change.places), px, section.shape)
+            region = polygon_region(np.array(change.places), px, section.slide_shape)
         after, words = add_cell(cells, region, light, least_um2=least), "added a cell"
     elif change.what == "delete":
         after, words = delete_cells(cells, [change.cell_id]), "deleted a cell"

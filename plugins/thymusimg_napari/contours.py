@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import weakref
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thymusimg.section.model import Grid
-from thymusimg_napari.layers import Purpose, add, find, junction_layer, mark, on_grid
+from thymusimg_napari.layers import (
+    KEY,
+    Purpose,
+    add,
+    confidence_layer,
+    find,
+    junction_layer,
+    mark,
+    on_grid,
+    replace_layer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,15 +71,29 @@ def distance_bands(distance_um: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8
     return bands
 
 
-def distance_layer(compartments: Compartments, section_id: str) -> LayerData:
+@dataclass(frozen=True)
+class Contours:
+    """Contours of the distance from the junction, on every ``factor``-th pixel of a grid."""
+
+    lines: npt.NDArray[np.uint8]
+    factor: int
+    grid: Grid
+
+
+def distance_lines_of(compartments: Compartments) -> Contours:
+    """Return the contours of a map, no finer than lines need; may be called in a thread."""
+    factor = 1
+    while max(compartments.grid.shape) > _MOST_PX * factor:
+        factor *= 2
+    bands = distance_bands(compartments.distance_to_cmj_um[::factor, ::factor])
+    return Contours(distance_lines(bands), factor, compartments.grid)
+
+
+def distance_layer(contours: Contours, section_id: str) -> LayerData:
     """Return contours of the distance from the junction, every 50 µm, hidden until they are asked for."""
     from napari.utils.colormaps import DirectLabelColormap
 
-    grid = compartments.grid
-    factor = 1
-    while max(grid.shape) > _MOST_PX * factor:
-        factor *= 2
-    bands = distance_lines(distance_bands(compartments.distance_to_cmj_um[::factor, ::factor]))
+    grid, factor = contours.grid, contours.factor
     colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
     colours |= {b: _CORTEX if b <= _FURTHEST else _MEDULLA for b in range(1, 2 * _FURTHEST + 1)}
     place = on_grid(Grid(grid.slide_shape, grid.slide_pixel_um, grid.factor * factor))
@@ -79,26 +106,45 @@ def distance_layer(compartments: Compartments, section_id: str) -> LayerData:
         "metadata": mark(Purpose.DISTANCE, section_id),
         **place,
     }
-    return bands, options, "labels"
+    return contours.lines, options, "labels"
 
 
-def show_lines(viewer: Any, compartments: Compartments, section_id: str) -> None:
+def show_lines(viewer: Any, compartments: Compartments, contours: Contours, section_id: str) -> None:
     """Draw the junction and the distance contours, in place of those before."""
     with same_selection(viewer):
-        _show_distances(viewer, distance_layer(compartments, section_id))
+        _show_distances(viewer, distance_layer(contours, section_id))
         show_junction(viewer, compartments.junction_um, section_id)
 
 
 def show_junction(viewer: Any, lines: Sequence[npt.NDArray[np.float64]], section_id: str) -> None:
-    """Draw the junction in place of the one before."""
+    """Draw the junction in place of the one before, as wide as that was."""
     data, options, kind = junction_layer(lines, section_id)
     layer = find(viewer.layers, Purpose.JUNCTION, section_id)
     if layer is None:
         add(viewer, (data, options, kind))
         return
+    width = float(layer.edge_width[0]) if len(layer.data) else options["edge_width"]
     layer.data = []
     if data:
-        layer.add_paths(data, edge_width=options["edge_width"], edge_color=options["edge_color"][0])
+        layer.add_paths(data, edge_width=width, edge_color=options["edge_color"][0])
+
+
+def show_confidence(viewer: Any, compartments: Compartments, section_id: str) -> None:
+    """Show how sure a map is, in place of the one before; a hidden layer takes it when it is asked for."""
+    plane = compartments.confidence
+    layer = find(viewer.layers, Purpose.CONFIDENCE, section_id)
+    if layer is None or layer.data.shape != plane.shape:
+        with same_selection(viewer):
+            layer = replace_layer(viewer, confidence_layer(plane, compartments.grid, section_id))
+        layer.events.visible.connect(partial(_take_newest, layer))
+    layer.metadata[KEY]["newest"] = plane
+    _take_newest(layer)
+
+
+def _take_newest(layer: Any, _event: Any = None) -> None:
+    newest = layer.metadata[KEY].pop("newest", None) if layer.visible else None
+    if newest is not None and newest is not layer.data:
+        layer.data = newest
 
 
 def _show_distances(viewer: Any, data: LayerData) -> None:
@@ -108,3 +154,21 @@ def _show_distances(viewer: Any, data: LayerData) -> None:
         return
     layer = add(viewer, data)
     layer.editable = False
+
+
+_AREAS: list[tuple[weakref.ref[Compartments], dict[int, float]]] = []
+_AREAS_KEPT = 4
+
+
+def known_areas_mm2(compartments: Compartments) -> dict[int, float]:
+    """Return the area of every compartment of a map in mm²; counted once a map, in whichever thread asks first."""
+    for known, found in tuple(_AREAS):
+        if known() is compartments:
+            return found
+    counts = np.zeros(256, np.int64)
+    for rows in np.array_split(compartments.labels, max(1, compartments.labels.shape[0] // 256)):
+        counts += np.bincount(rows.ravel(), minlength=256)
+    areas = {code: int(count) * compartments.grid.pixel_area_mm2 for code, count in enumerate(counts)}
+    _AREAS.append((weakref.ref(compartments), areas))
+    del _AREAS[:-_AREAS_KEPT]
+    return areas

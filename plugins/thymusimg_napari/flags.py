@@ -34,7 +34,7 @@ def jump_to(viewer: Any, section: Section, place: tuple[int, int], reason: str =
     """Show a tile of the survey, with a frame around it."""
     px = section.pixel_size_um
     top, left = (np.array(place) - 0.5) * px
-    bottom, right = (np.minimum(np.array(place) + TILE_PX, section.shape) - 0.5) * px
+    bottom, right = (np.minimum(np.array(place) + TILE_PX, section.slide_shape) - 0.5) * px
     frame = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
     options = {
         "name": "flagged tile",

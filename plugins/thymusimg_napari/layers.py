@@ -81,14 +81,14 @@ def find(layers: Iterable[Any], purpose: Purpose, section_id: str | None = None)
     return found[-1] if found else None
 
 
-def in_um(pixel_um: float, first_um: float = 0.0) -> dict[str, Any]:
-    """Return scale, translation and units of a raster whose first pixel's centre lies at ``first_um``."""
-    return {"scale": (pixel_um, pixel_um), "translate": (first_um, first_um), "units": UM}
+def in_um(pixel_um: float, first_um: tuple[float, float] = (0.0, 0.0)) -> dict[str, Any]:
+    """Return scale, translation and units of a raster whose first pixel's centre lies at ``first_um`` (y, x)."""
+    return {"scale": (pixel_um, pixel_um), "translate": first_um, "units": UM}
 
 
 def on_grid(grid: Grid) -> dict[str, Any]:
     """Return scale, translation and units of a raster on the coarse grid."""
-    return in_um(grid.pixel_um, grid.translation_um)
+    return in_um(grid.pixel_um, grid.first_um)
 
 
 def stain_layers(

@@ -9,25 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from thymusimg.compartments.edited import EDITED, redraw
-from thymusimg.compartments.frame import with_distances
+from thymusimg.compartments.edited import redraw
 from thymusimg.compartments.model import Compartment
-from thymusimg.settings.compartments import CompartmentSettings
-from thymusimg_napari.contours import same_selection, show_lines
-from thymusimg_napari.jobs import Latest
+from thymusimg_napari.contours import same_selection, show_confidence, show_lines
+from thymusimg_napari.following import Follower, with_contours
 from thymusimg_napari.keeping import keeper_of
-from thymusimg_napari.layers import compartment_layer, confidence_layer, replace_layer
+from thymusimg_napari.layers import compartment_layer, replace_layer
+from thymusimg_napari.line_widths import LineWidths
+from thymusimg_napari.map_journal import TARGET, kept, rebuilt
 from thymusimg_napari.painting import EditedMap, Source, class_name, painted_box
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from thymusimg.compartments.model import Compartments
     from thymusimg.section.model import LabelPlane, Section
     from thymusimg.settings import Settings
     from thymusimg_napari.autosave import Snapshot
+    from thymusimg_napari.contours import Contours
+    from thymusimg_napari.following import Drawn
     from thymusimg_napari.painting import Change
     from thymusimg_napari.session import Session
 
-TARGET = "compartments"
 _VERBS = {"paint": "painted", "polygon": "outlined", "fill": "filled", "erase": "erased"}
 _CODES = frozenset(int(code) for code in Compartment)
 _NEWEST: weakref.WeakKeyDictionary[Session, CompartmentMap] = weakref.WeakKeyDictionary()
@@ -58,7 +61,9 @@ class CompartmentMap:
         self.put_back: Snapshot | None = None
         self._section: Section | None = None
         self._own = False
-        self._lines = Latest("Drawing the junction")
+        self._follower = Follower()
+        self._widths = LineWidths(viewer)
+        session.when_settled = self.when_settled
         keeper_of(session).keep(TARGET, self._kept)
         _NEWEST[session] = self
 
@@ -70,7 +75,11 @@ class CompartmentMap:
     @property
     def busy(self) -> bool:
         """Whether the junction is still to follow."""
-        return not self._lines.idle
+        return self._follower.busy
+
+    def when_settled(self, act: Callable[[], None]) -> None:
+        """Call ``act`` when the session's compartments are those that are shown: now, or once they followed."""
+        self._follower.when_settled(act)
 
     # --- what the session says
 
@@ -81,6 +90,7 @@ class CompartmentMap:
             return
         if prepared is None:
             self.map = self.layer = self._section = self.put_back = None
+            self._follower.forget()
             self.changed.emit()
             return
         source = Source(self.session.original or prepared.compartments, prepared.settings)
@@ -101,16 +111,13 @@ class CompartmentMap:
         self.map = edited
         self.layer.events.paint.connect(self._painted)
         self.layer.events.selected_label.connect(self._only_compartments)
-        self._draw(compartments)
+        self._draw(*with_contours(compartments))
         self.shown.emit(self.layer)
 
-    def _draw(self, compartments: Compartments) -> None:
-        show_lines(self.viewer, compartments, self.session.section_id)
-        with same_selection(self.viewer):
-            replace_layer(
-                self.viewer,
-                confidence_layer(compartments.confidence, compartments.grid, self.session.section_id),
-            )
+    def _draw(self, compartments: Compartments, contours: Contours) -> None:
+        show_lines(self.viewer, compartments, contours, self.session.section_id)
+        show_confidence(self.viewer, compartments, self.session.section_id)
+        self._widths.fit()
 
     def _only_compartments(self, _event: Any = None) -> None:
         if self.layer is not None and int(self.layer.selected_label) not in _CODES:
@@ -162,7 +169,7 @@ class CompartmentMap:
             area_um2=round(change.pixels * self.map.source.drawn.grid.pixel_um ** 2, 1),
             box_px=[rows.start, cols.start, rows.stop, cols.stop],
         )  # fmt: skip
-        self._follow_lines()
+        self._follower.soon(self._follow_lines)
         self.changed.emit()
 
     def take(self, compartments: Compartments, settings: Settings) -> None:
@@ -175,7 +182,7 @@ class CompartmentMap:
         change = self.map.put(f"ran {compartments.method}", compartments.labels, source)
         self._set_source(source)
         self.layer.refresh()
-        self._draw(compartments)
+        self._draw(*with_contours(compartments))
         keeper_of(self.session).touch()
         if was_edited and change is not None:
             self.session.record_edit(
@@ -202,38 +209,26 @@ class CompartmentMap:
         if self.map is None:
             return
         source, labels, section = self.map.source, self.map.labels.copy(), self.session.section
-        self._lines.ask(
-            lambda _progress: redraw(source.drawn, labels, source.settings.compartments),
+        self._follower.now(
+            lambda _progress: with_contours(redraw(source.drawn, labels, source.settings.compartments)),
             lambda found: self._redrawn(found, source, section),
         )
 
-    def _redrawn(self, found: Compartments, source: Source, section: Section | None) -> None:
+    def _redrawn(self, drawn: Drawn, source: Source, section: Section | None) -> None:
         if section is not self.session.section or self.map is None or self.map.source is not source:
             return
         self._own = True
         try:
-            self.session.set_compartments(found)
+            self.session.set_compartments(drawn[0])
         finally:
             self._own = False
-        self._draw(found)
+        self._draw(*drawn)
         self.changed.emit()
 
     # --- nothing is lost
 
     def _kept(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        if self.map is None or not (self.map.edited or self.map.source.drawn.method != "keratin"):
-            return {}, {}
-        drawn = self.map.source.drawn
-        arrays = {
-            "compartments": self.map.labels.copy(),
-            "compartments_original": drawn.labels,
-            "compartments_confidence": np.round(100 * drawn.confidence).astype(np.uint8),
-        }
-        values = {
-            "method": drawn.method, "reasons": dict(drawn.reasons), "cuts": dict(drawn.cuts),
-            "settings": self.map.source.settings.compartments.model_dump(),
-        }  # fmt: skip
-        return arrays, values
+        return kept(self.map)
 
     def _find_journal(self) -> None:
         """Put back the unsaved edits that a killed window left, if there are any."""
@@ -244,42 +239,25 @@ class CompartmentMap:
             return
         if snapshot.arrays[TARGET].shape != prepared.compartments.labels.shape:
             return
-        self._lines.ask(
-            lambda _progress: _rebuilt(snapshot, prepared.compartments, prepared.settings),
-            lambda found: self._restore(snapshot, found, section),
-        )
 
-    def _restore(self, snapshot: Snapshot, found: tuple[Source, Compartments], section: Section | None) -> None:
+        def work(_progress: Any) -> tuple[Source, Drawn]:
+            source, compartments = rebuilt(snapshot, prepared.compartments, prepared.settings)
+            return source, with_contours(compartments)
+
+        self._follower.now(work, lambda found: self._restore(snapshot, found[0], found[1], section))
+
+    def _restore(self, snapshot: Snapshot, source: Source, drawn: Drawn, section: Section | None) -> None:
         from napari.utils.notifications import show_info
-
-        source, compartments = found
 
         if section is not self.session.section or self.map is None or self.map.edited:
             return
         if len(self.session.edits) == 0:
             self.session.edits = snapshot.log
         self._set_source(source)
-        change = self.map.put("unsaved edits put back", compartments.labels, source)
+        change = self.map.put("unsaved edits put back", drawn[0].labels, source)
         self.layer.refresh()
         self.put_back = snapshot if change is not None else None
-        self._redrawn(compartments, source, section)
+        self._redrawn(drawn, source, section)
         count = len(snapshot.log.of(TARGET))
         what = f"{count} unsaved edit(s) of the compartments" if count else f"compartments by {source.drawn.method}"
         show_info(f"{self.session.section_id}: {what} put back from before.")
-
-
-def _rebuilt(snapshot: Snapshot, drawn: Compartments, settings: Settings) -> tuple[Source, Compartments]:
-    """Return what the method had drawn and what a person made of it, from a journal."""
-    arrays, values = snapshot.arrays, snapshot.values.get(TARGET, {})
-    original = arrays.get("compartments_original")
-    if original is not None and not np.array_equal(original, drawn.labels):
-        chosen = CompartmentSettings(**values.get("settings", {}))
-        settings = settings.model_copy(update={"compartments": chosen})
-        confidence = np.asarray(arrays["compartments_confidence"] / np.float32(100), np.float32)
-        drawn = with_distances(
-            original, confidence, original != Compartment.BACKGROUND, drawn.grid, chosen,
-            str(values.get("method", "")).removesuffix(f", {EDITED}"), dict(values.get("reasons", {})),
-            dict(values.get("cuts", {})),
-        )  # fmt: skip
-    labels = np.asarray(arrays[TARGET], np.uint8)
-    return Source(drawn, settings), redraw(drawn, labels, settings.compartments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,13 @@ class Source:
 
     drawn: Compartments
     settings: Settings
+    _rounded: list[LabelPlane] = field(default_factory=list, repr=False, compare=False)
+
+    def confidence_percent(self) -> LabelPlane:
+        """Return the method's confidence in whole percents, the same array at every call; for another thread."""
+        if not self._rounded:
+            self._rounded.append(np.round(100 * self.drawn.confidence).astype(np.uint8))
+        return self._rounded[0]
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Positives:
     def _full(self, prepared: Prepared, gate: Gate, window: Window) -> FloatPlane:
         if self._read is None or self._read[0] is not prepared.section or self._read[1] != window:
             light = CellLight(prepared.section, prepared.correction, prepared.compartments.analysable, gate)
-            self._read = prepared.section, window, light.read(["cd45"], window)["cd45"]
+            self._read = prepared.section, window, light.read(["cd45"], prepared.section.in_section(window))["cd45"]
         return self._read[2]
 
     def _put(self, result: Any) -> None:

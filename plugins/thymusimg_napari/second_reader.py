@@ -46,7 +46,7 @@ def compare_readers(prepared: Prepared, cells: Cells | None, other: Path, progre
         "compartments": LabelImage.on_grid(found.labels, found.grid),
     }
     if cells is not None:
-        labels["cells"] = LabelImage(section.shape, "uint32", section.pixel_size_um, 0.0, cells.masks.paint)
+        labels["cells"] = LabelImage.on_pixels(section, cells.masks.paint)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder) / f"{section.section_id}.zarr"
         write_labels(here, labels)

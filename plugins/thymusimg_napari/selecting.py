@@ -30,9 +30,9 @@ class Selection:
         if self._picked is None:
             return False
         layer = self._layer(section_id)
-        layer.add_polygons(
-            outlines_of(self._picked, grid), edge_width=2, edge_color="white", face_color="transparent"
-        )
+        rings = [np.concatenate([ring, ring[:1]]) for ring in outlines_of(self._picked, grid)]
+        # lines: napari would cut the face of a polygon into triangles, for seconds where it is a whole cortex
+        layer.add_paths(rings, edge_width=2, edge_color="white")
         layer.mode = "pan_zoom"
         return True
 

@@ -18,6 +18,7 @@ from thymusimg_napari.autosave import Journal, journal_folder
 from thymusimg_napari.edits import EditLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from thymusimg.cells.model import Cells
@@ -82,6 +83,8 @@ class Session:
         self.blinding: Hidden | None = None
         self.keeper: Any = None
         """What writes the journal; knows Qt, so it is only held here."""
+        self.when_settled: Callable[[Callable[[], None]], None] = lambda act: act()
+        """Calls what it is given once :attr:`prepared` has followed all edits; an editable map puts its own here."""
 
     @property
     def section_id(self) -> str:

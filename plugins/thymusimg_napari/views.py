@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def view_window(viewer: Any, section: Section) -> Window:
     """Return the part of a section that is in view, in full-resolution pixels; all of it where nothing is drawn."""
-    height, width = section.shape
+    height, width = section.slide_shape
     for layer in reversed(find_all(viewer.layers, Purpose.STAIN, section.section_id)):
         if not layer.visible:
             continue

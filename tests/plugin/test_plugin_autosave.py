@@ -87,3 +87,24 @@ def test_a_full_disk_is_said(tmp_path):
     blocked.write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="cannot be kept"):
         autosave.Journal(blocked).write(snapshot(1))
+
+
+def test_what_is_given_again_is_not_written_again_and_the_writer_calls_functions(tmp_path):
+    journal = autosave.Journal(tmp_path / "a")
+    original, calls = LABELS.copy(), []
+
+    def later() -> np.ndarray:
+        calls.append(1)
+        return original
+
+    for value in (1, 2):
+        journal.write(autosave.Snapshot({"compartments": LABELS + value, "drawn": original, "later": later}))
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == ["compartments.2.tif", "drawn.1.tif", "later.1.tif", "state.json"]
+    again = autosave.Journal(tmp_path / "a").read()
+    np.testing.assert_array_equal(again.arrays["later"], original)
+    np.testing.assert_array_equal(again.arrays["compartments"], LABELS + 2)
+    assert len(calls) == 2
+    journal.clear()
+    journal.write(autosave.Snapshot({"drawn": original}))
+    np.testing.assert_array_equal(journal.read().arrays["drawn"], original)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from skimage.draw import polygon
 
 from thymusimg.compartments.model import Compartment
-from thymusimg.compartments.shapes import components, dilate, fill_holes
+from thymusimg.compartments.shapes import dilate, fill_holes
 from thymusimg.compartments.smooth import blur
 from thymusimg.errors import CallError
 
@@ -29,8 +30,10 @@ def patch_at(labels: LabelPlane, row: int, col: int) -> Mask | None:
     inside = 0 <= row < labels.shape[0] and 0 <= col < labels.shape[1]
     if not inside or labels[row, col] == Compartment.BACKGROUND:
         return None
-    number, _ = components(labels == labels[row, col])
-    return np.asarray(number == number[row, col], bool)
+    pixels = np.ascontiguousarray(labels, np.uint8)
+    found = np.zeros((labels.shape[0] + 2, labels.shape[1] + 2), np.uint8)  # OpenCV wants a frame
+    cv2.floodFill(pixels, found, (int(col), int(row)), 1, flags=8 | cv2.FLOODFILL_MASK_ONLY | 1 << 8)
+    return np.ascontiguousarray(found[1:-1, 1:-1]).view(np.bool_)
 
 
 def inside_outlines(rings_um: Iterable[npt.ArrayLike], grid: Grid) -> Mask:
@@ -71,7 +74,9 @@ def fill_patch(labels: LabelPlane, where: Mask) -> LabelPlane:
     if len(inner) == 0:
         return labels.copy()
     code = int(np.bincount(inner).argmax())
-    return np.where(fill_holes(where), np.uint8(code), labels)
+    window, out = _box(where), labels.copy()  # holes lie inside the box of what encloses them
+    out[window][fill_holes(where[window])] = code
+    return out
 
 
 def merge_patch(labels: LabelPlane, where: Mask) -> LabelPlane:

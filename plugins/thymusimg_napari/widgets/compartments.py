@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QTabWidget, QWidget
 
 from thymusimg.compartments.model import Compartment
+from thymusimg_napari.contours import known_areas_mm2
 from thymusimg_napari.layers import Purpose, find
 from thymusimg_napari.mapping import CompartmentMap
 from thymusimg_napari.widgets.classes import CLASS_KEYS
@@ -121,9 +122,10 @@ class CompartmentsWidget(Panel):
         length = sum(_length_um(line) for line in found.junction_um)
         notes = [f"⚠ {why}" for why in found.reasons.values()]
         busy = " (following …)" if self.desk.busy else ""
+        areas = known_areas_mm2(found)
         facts = [
             f"<b>{self.session.section_id}</b> · {found.method}",
-            f"medulla {share_text(found)} of {found.area_mm2(Compartment.CORTEX, Compartment.MEDULLA):.2f} mm² "
+            f"medulla {share_text(found)} of {areas[Compartment.CORTEX] + areas[Compartment.MEDULLA]:.2f} mm² "
             f"cortex and medulla · junction {length / 1000:.2f} mm{busy}",
             *notes,
         ]

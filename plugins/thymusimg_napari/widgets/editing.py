@@ -16,7 +16,7 @@ from thymusimg.compartments.corrections import (
     smooth_borders,
 )
 from thymusimg.compartments.model import Compartment
-from thymusimg_napari.mapping import TARGET
+from thymusimg_napari.map_journal import TARGET
 from thymusimg_napari.painting import class_name
 from thymusimg_napari.selecting import Selection
 from thymusimg_napari.widgets.classes import CLASS_KEYS, ClassButtons

@@ -15,7 +15,7 @@ from thymusimg.compartments.model import Compartment
 from thymusimg.compartments.preview import Sketch, sketch_section
 from thymusimg.models.find import list_models
 from thymusimg.settings.compartments import CompartmentSettings
-from thymusimg_napari.contours import same_selection
+from thymusimg_napari.contours import known_areas_mm2, same_selection
 from thymusimg_napari.jobs import Latest
 from thymusimg_napari.layers import KEY, Purpose, compartment_layer, find, replace_layer
 from thymusimg_napari.widgets.parts import PathField, button, side_by_side, words
@@ -262,7 +262,8 @@ def view_box(layer: Any) -> tuple[slice, slice]:
 
 def share_text(compartments: Compartments) -> str:
     """Return the share of medulla in cortex and medulla, for people."""
-    medulla, cortex = (compartments.area_mm2(c) for c in (Compartment.MEDULLA, Compartment.CORTEX))
+    areas = known_areas_mm2(compartments)
+    medulla, cortex = areas[Compartment.MEDULLA], areas[Compartment.CORTEX]
     return percent(medulla / (medulla + cortex) if medulla + cortex else float("nan"))
 
 

@@ -87,6 +87,9 @@ class MeasureWidget(Panel):
 
     def measure_now(self) -> None:
         """Measure the section with its compartments and cells as they are."""
+        self.session.when_settled(self._measure)
+
+    def _measure(self) -> None:
         prepared = self.session.prepared
         if prepared is not None:
             work = measure_now(prepared, self.session.counted, self.session.settings)

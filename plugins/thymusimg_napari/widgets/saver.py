@@ -76,6 +76,9 @@ class Saver:
 
     def save(self) -> None:
         """Measure the open section with what was edited, and put it among the results."""
+        self.session.when_settled(self._save)
+
+    def _save(self) -> None:
         session, out = self.session, self.session.out
         try:
             what = saving.unsaved(session)
