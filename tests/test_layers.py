@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "thymusimg"
 ORDER = (
     ("errors", "progress", "_version"),
+    ("remote",),
     ("settings", "provenance", "device"),
     ("models",),
     ("section",),
@@ -24,7 +25,7 @@ ORDER = (
     ("report",),
     ("pipeline",),
     ("batch",),
-    ("export",),
+    ("export", "figures"),
     ("train",),
     ("validate",),
     ("cli",),

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from thymusimg._version import __version__
-from thymusimg.cli import evaluation, export, models, training
+from thymusimg.cli import evaluation, export, figure, models, training
 from thymusimg.errors import CancelledError, ThymusimgError
 
 
@@ -272,6 +272,7 @@ app.command()(evaluation.validate)
 app.command()(export.export)
 app.command()(models.models)
 app.add_typer(training.train)
+app.add_typer(figure.figure)
 
 
 def _command() -> str:
