@@ -13,7 +13,7 @@ import numpy as np
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.report.overlays import COMPARTMENT_COLOURS, JUNCTION_COLOUR, STAIN_COLOURS
-from thymusimg_napari.pixels import channel_pyramid, display_limits
+from thymusimg_napari.pixels import bound_cache, channel_pyramid, display_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -114,6 +114,7 @@ def stain_layers(
     overviews : one list of arrays a channel, optional
         Coarser levels of a slide without a pyramid.
     """
+    bound_cache()
     role_of = {channel: role for role, channel in (roles or {}).items()}
     size = pixel_size_um or (image.pixel_size_um or (None,))[0]
     place = in_um(size) if size else {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}

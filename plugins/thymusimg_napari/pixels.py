@@ -23,6 +23,8 @@ SCREEN_PX = 2048
 """A pyramid whose coarsest level is larger than this is shown with overviews of its own."""
 OVERVIEW_PX = 64 * 2**20
 """An overview that is kept in memory holds at most this many pixels a channel."""
+CACHE_BYTES = 400_000_000
+"""What napari may keep of the pixels that were read."""
 _CHUNK_PX = 1024
 
 
@@ -85,6 +87,14 @@ def channel_pyramid(image: Image, channel: int, overviews: Sequence[Pixels] = ()
     """
     levels = [_lazy(ChannelLevel(image, level, channel)) for level in range(len(image.levels))]
     return [*levels, *overviews]  # overviews as they are: dask would copy them, and they are still being filled
+
+
+def bound_cache() -> None:
+    """Let napari keep at most :data:`CACHE_BYTES` of what dask reads; by itself it takes a quarter of memory."""
+    from napari.utils import resize_dask_cache
+
+    if resize_dask_cache().cache.available_bytes > CACHE_BYTES:
+        resize_dask_cache(CACHE_BYTES)
 
 
 def _lazy(pixels: ChannelLevel) -> da.Array:

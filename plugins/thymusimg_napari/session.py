@@ -84,7 +84,7 @@ class Session:
         self.keeper: Any = None
         """What writes the journal; knows Qt, so it is only held here."""
         self.when_settled: Callable[[Callable[[], None]], None] = lambda act: act()
-        """Calls what it is given once :attr:`prepared` has followed all edits; an editable map puts its own here."""
+        """Calls what it is given once :attr:`prepared` has followed all edits; an editable map puts its own."""
 
     @property
     def section_id(self) -> str:

@@ -51,15 +51,18 @@ def redraw(drawn: Compartments, labels: LabelPlane, settings: CompartmentSetting
     changed = labels != drawn.labels
     method = drawn.method.removesuffix(f", {EDITED}")
     notes = {key: why for key, why in drawn.reasons.items() if key not in ("junction", "axis", "depth")}
+    tissue = labels != Compartment.BACKGROUND
+    same_tissue = np.array_equal(tissue, drawn.tissue)
     return with_distances(
         np.ascontiguousarray(labels, np.uint8),
         np.where(changed, np.float32(1), drawn.confidence),
-        labels != Compartment.BACKGROUND,
+        drawn.tissue if same_tissue else tissue,
         drawn.grid,
         settings,
         f"{method}, {EDITED}" if changed.any() else drawn.method,
         notes,
         dict(drawn.cuts),
+        depth=drawn.depth_from_capsule_um if same_tissue else None,
     )
 
 

@@ -218,10 +218,15 @@ def with_distances(
     method: str,
     reasons: dict[str, str],
     cuts: dict[str, float],
+    *,
+    depth: FloatPlane | None = None,
 ) -> Compartments:
-    """Draw the junction of a map of compartments, and measure every distance that follows from it."""
+    """Draw the junction of a map of compartments, and measure every distance that follows from it.
+
+    ``depth`` is the depth from the capsule where it is known already: it follows from the tissue alone.
+    """
     lines = junction_contours(labels, grid, settings.junction_smoothing_um)
-    depth = depth_from_capsule_um(tissue, grid)
+    depth = depth_from_capsule_um(tissue, grid) if depth is None else depth
     present = {code for code in PARENCHYMA if bool((labels == code).any())}
     if not lines:
         absent = [c.name.lower() for c in (Compartment.MEDULLA, Compartment.CORTEX) if c not in present]
