@@ -21,7 +21,7 @@ from thymusimg.errors import CellsError, GateError
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.progress import Progress, silent
-from thymusimg.section.survey import Survey, survey_section
+from thymusimg.section.survey import Survey, survey_framed
 from thymusimg.settings import Settings
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def prepare_section(
     """Run the stages that do not depend on the CD45 gate, as :func:`analyse_section`."""
     clock = Clock()
     with clock.stage("survey"):
-        survey = survey_section(section, threads=settings.compute.threads, progress=progress, cache=cache)
+        section, survey = survey_framed(section, threads=settings.compute.threads, progress=progress, cache=cache)
     with clock.stage("tissue"):
         progress("tissue", 0.0)
         tissue = find_tissue(survey, settings.tissue)

@@ -40,6 +40,12 @@ class FakeSection:
     subject: Subject = field(default_factory=lambda: Subject("s"))
     pixel_size_um: float = PX
     shape: tuple[int, int] = SHAPE
+    origin: tuple[int, int] = (0, 0)
+
+    def on_slide(self, window: Window) -> Window:
+        return window
+
+    in_section = on_slide
 
     @property
     def roles(self) -> dict[str, int]:

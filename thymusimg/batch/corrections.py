@@ -188,9 +188,7 @@ def with_corrections(content: BundleContent, corrected: Corrected, corrections: 
         amount |= _painted(compartments.labels, drawn.labels, drawn.grid, compartments)
     if corrected.cells is not None and corrected.counted.cells is not None:
         section, before = corrected.counted.prepared.section, corrected.cells
-        labels[f"cells{ORIGINAL}"] = LabelImage(
-            section.shape, "uint32", section.pixel_size_um, 0.0, before.masks.paint
-        )
+        labels[f"cells{ORIGINAL}"] = LabelImage.on_pixels(section, before.masks.paint)
         tables[f"cells{ORIGINAL}"] = before.table
         amount |= _moved(corrected.counted.cells, before)
     attributes = {**content.attributes, "edits": plain(list(corrections.edits)), "edited": plain(amount)}

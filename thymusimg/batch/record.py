@@ -73,7 +73,7 @@ def bundle_content(
         "junction": _junction(result),
     }
     if result.cells is not None:
-        labels["cells"] = LabelImage(section.shape, "uint32", section.pixel_size_um, 0.0, result.cells.masks.paint)
+        labels["cells"] = LabelImage.on_pixels(section, result.cells.masks.paint)
         labels[POSITIVE] = LabelImage.on_grid(positive_pixels(result.cells.positive_fraction, grid), grid)
         tables["cells"] = result.cells.table
         tables["profile"] = profile_by_distance(compartments, result.cells)
@@ -113,7 +113,7 @@ def block_sizes(grid: Grid) -> FloatPlane:
     """Return the number of full-resolution pixels in every coarse pixel; the last ones may be cut by the edge."""
     rows, columns = (
         np.clip(size - np.arange(n) * grid.factor, 0, grid.factor)
-        for size, n in zip(grid.slide_shape, grid.shape, strict=True)
+        for size, n in zip(grid.extent, grid.shape, strict=True)
     )
     return np.multiply.outer(rows, columns).astype(np.float32)
 
@@ -150,7 +150,8 @@ def _attributes(result: SectionResult, key: str, inputs: Mapping[str, str]) -> d
             "slide": {
                 "path": section.image.path,
                 "format": section.image.format,
-                "shape": list(section.shape),
+                "shape": list(section.slide_shape),
+                "frame": None if section.frame is None else list(section.frame),
                 "pixel_size_um": section.pixel_size_um,
                 "markers": dict(section.markers),
                 "semi_quantitative": section.image.semi_quantitative,

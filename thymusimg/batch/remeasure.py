@@ -126,6 +126,7 @@ class Stored:
             {role: i for i, role in enumerate(planes)},
             slide["markers"],
             slide["pixel_size_um"],
+            frame=bundle.grid.frame,
         )
         tissue = Tissue((found & 1) > 0, (found & 2) > 0, {}, {})
         settings = Settings.from_mapping(record["settings"], where=str(bundle.path))

@@ -34,8 +34,8 @@ def assign_cells(cells: Cells, compartments: Compartments) -> Cells:
     Cells
         With ``compartment, distance_to_cmj_um, depth_from_capsule_um, axis`` in its table.
     """
-    y = compartments.grid.to_index(cells.table["y_um"].to_numpy(np.float64))
-    x = compartments.grid.to_index(cells.table["x_um"].to_numpy(np.float64))
+    y = compartments.grid.to_index(cells.table["y_um"].to_numpy(np.float64), axis=0)
+    x = compartments.grid.to_index(cells.table["x_um"].to_numpy(np.float64), axis=1)
     height, width = compartments.labels.shape
     rows = np.clip(np.floor(y + 0.5).astype(np.intp), 0, height - 1)
     columns = np.clip(np.floor(x + 0.5).astype(np.intp), 0, width - 1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.cells.autofluorescence import likeness
-from thymusimg.cells.collect import Found, empty, join
+from thymusimg.cells.collect import Found, empty
 from thymusimg.cells.company import SUPPORT_UM as COMPANY_UM
 from thymusimg.cells.company import count_company
 from thymusimg.cells.contours import LARGEST_UM, MARGIN_UM, Outlines, trace_outlines
@@ -128,7 +128,7 @@ def detect_cells(
             fraction[where] = positive
             found.append(cells)
     fraction[~light.analysable] = 0
-    table, masks = join(found, light.stains, section.pixel_size_um)
+    table, masks = light.join(found)
     return Cells(table, masks, fraction, gate)
 
 

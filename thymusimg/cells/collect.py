@@ -57,12 +57,17 @@ def concatenate(tiles: Sequence[Found], stains: int) -> Found:
     )
 
 
-def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tuple[pd.DataFrame, CellMasks]:
-    """Join tiles to the cell table, sorted by ``y_um, x_um``, and the masks in its order."""
+def join(
+    tiles: Sequence[Found], stains: Sequence[str], pixel_um: float, origin: tuple[int, int] = (0, 0)
+) -> tuple[pd.DataFrame, CellMasks]:
+    """Join tiles to the cell table, sorted by ``y_um, x_um``, and the masks in its order.
+
+    Tiles count from the section's corner, the pixel ``origin`` of the slide; table and masks from the slide's.
+    """
     together = concatenate(tiles, len(stains))
     pixels = together.sums[:, 0]
-    y_um = together.sums[:, 2] / pixels * pixel_um
-    x_um = together.sums[:, 3] / pixels * pixel_um
+    y_um = (together.sums[:, 2] / pixels + origin[0]) * pixel_um
+    x_um = (together.sums[:, 3] / pixels + origin[1]) * pixel_um
     order = np.lexsort((x_um, y_um))
     ordered = _packed(together, order)
     columns = {
@@ -73,7 +78,8 @@ def join(tiles: Sequence[Found], stains: Sequence[str], pixel_um: float) -> tupl
     }
     columns |= {f"mean_{stain}": (together.sums[:, 4 + i] / pixels)[order] for i, stain in enumerate(stains)}
     table = pd.DataFrame(columns | {"score": ordered.scores.astype(np.float64)})
-    return table, CellMasks(ordered.boxes, ordered.starts, ordered.bits)
+    boxes = ordered.boxes + np.repeat(np.array(origin, np.int32), 2)
+    return table, CellMasks(boxes, ordered.starts, ordered.bits)
 
 
 def arrange(masks: CellMasks, order: npt.NDArray[np.intp]) -> CellMasks:

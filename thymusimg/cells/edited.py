@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from thymusimg.cells.collect import Found, arrange, empty, join
+from thymusimg.cells.collect import Found, arrange, empty
 from thymusimg.cells.cutting import cut_along, cut_in_two
 from thymusimg.cells.labels import find_labelled
 from thymusimg.cells.model import CellMasks, Cells
@@ -110,7 +110,8 @@ def split_cell(
     (row,) = _rows(cells, [cell_id])
     whole, pixel_um = region_of(cells, cell_id), light.section.pixel_size_um
     if line_um is None:
-        parts = cut_in_two(whole.mask, light.read(["cd45"], whole.window)["cd45"], pixel_um)
+        cd45 = light.read(["cd45"], light.section.in_section(whole.window))["cd45"]
+        parts = cut_in_two(whole.mask, cd45, pixel_um)
     else:
         corner = np.array([whole.window.y0, whole.window.x0])
         start, end = np.asarray(line_um, np.float64).reshape(2, 2) / pixel_um - corner
@@ -204,12 +205,12 @@ def cells_of_labels(
     for index, core in enumerate(tiles):
         progress("cells", index / len(tiles))
         window = core.grown(halo, light.section.shape)
-        part = np.ascontiguousarray(labels[window.slices], np.int32)
+        part = np.ascontiguousarray(labels[light.section.on_slide(window).slices], np.int32)
         if part.any():
             planes = light.read(light.stains, window)
             stains = [planes[role] for role in light.stains]
             found.append(find_labelled(part, (window.y0, window.x0), core, stains, scores=scores))
-    table, masks = join(found or [empty(len(light.stains))], light.stains, light.section.pixel_size_um)
+    table, masks = light.join(found or [empty(len(light.stains))])
     return Cells(table, masks, fraction, light.gate, method)
 
 
@@ -219,7 +220,7 @@ def _changed(
     """Return the cells without some rows and with new regions, in order; no longer placed."""
     kept = np.setdiff1d(np.arange(len(cells.table)), np.asarray(gone, np.intp))
     new = [_measured(region, light) for region in regions]
-    rows, masks = join(new, light.stains, light.section.pixel_size_um)
+    rows, masks = light.join(new)
     old = cells.table.iloc[kept]
     old = old.drop(columns=[name for name in PLACED if name in old])
     table = pd.concat([old, rows[list(old.columns)]], ignore_index=True) if len(old) else rows
@@ -233,9 +234,10 @@ def _changed(
 
 def _measured(region: Region, light: CellLight) -> Found:
     """Return a region as detection's tiles give their cells."""
-    planes = light.read(light.stains, region.window)
+    window = light.section.in_section(region.window)
+    planes = light.read(light.stains, window)
     stains = [planes[role] for role in light.stains]
-    corner = (region.window.y0, region.window.x0)
+    corner = (window.y0, window.x0)
     everywhere = Window(*(v for size in light.section.shape for v in (0, size)))
     scores = np.ones(2, np.float32)
     return find_labelled(region.mask.astype(np.int32), corner, everywhere, stains, scores=scores)

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from thymusimg.cells.collect import join
 from thymusimg.cells.overlap import count_positive
 from thymusimg.errors import CellsError, PixelSizeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from thymusimg.cells.model import Gate
+    import pandas as pd
+
+    from thymusimg.cells.collect import Found
+    from thymusimg.cells.model import CellMasks, Gate
     from thymusimg.channels.correct import Correction
     from thymusimg.section.model import FloatPlane, Mask, Section, Window
 
@@ -47,6 +51,10 @@ class CellLight:
     def stains(self) -> list[str]:
         """The stains whose means are measured; CD45 first."""
         return [role for role in STAINS if role in self.section.roles]
+
+    def join(self, tiles: Sequence[Found]) -> tuple[pd.DataFrame, CellMasks]:
+        """Join the cells of the section's tiles to a table and masks, on the slide."""
+        return join(tiles, self.stains, self.section.pixel_size_um, self.section.origin)
 
     @property
     def local_sd(self) -> float:

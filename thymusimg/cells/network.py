@@ -10,7 +10,7 @@ import numpy as np
 
 from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.claims import settle
-from thymusimg.cells.collect import Found, empty, join
+from thymusimg.cells.collect import Found, empty
 from thymusimg.cells.cover import cover
 from thymusimg.cells.decode import EXTENT_PX, REACH_PX, Decoding, find_centres, join_pixels, score_cells
 from thymusimg.cells.evidence import is_autofluorescent
@@ -127,7 +127,7 @@ def detect_with_network(
     settled = settle(found, cores, len(light.stains), work.least_px)
     for index in np.flatnonzero(settled.trimmed):
         _weigh_again(settled.cells, int(index), light)
-    table, masks = join([settled.cells], light.stains, section.pixel_size_um)
+    table, masks = light.join([settled.cells])
     return Cells(table, masks, fraction, gate, method=model.card.name, notes=(f"cells: {model.identity}",))
 
 

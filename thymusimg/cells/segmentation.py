@@ -12,7 +12,7 @@ from skimage.segmentation import expand_labels
 
 from thymusimg.cells.autofluorescence import likeness
 from thymusimg.cells.claims import settle
-from thymusimg.cells.collect import Found, empty, join
+from thymusimg.cells.collect import Found, empty
 from thymusimg.cells.evidence import is_autofluorescent
 from thymusimg.cells.labels import centroids, find_labelled, labels_on_slide, on_tissue
 from thymusimg.cells.light import CellLight, refuse_coarse
@@ -106,7 +106,7 @@ def detect_with_segmenter(
     cores = [work.core_on_slide(tile) for tile in tiles]
     settled = settle(claims, cores, len(light.stains), work.least_px)
     work.weigh_again(settled, threads)
-    table, masks = join([settled.cells], light.stains, section.pixel_size_um)
+    table, masks = light.join([settled.cells])
     notes = (f"cells drawn by {segmenter.identity} at {segmenter.pixel_size_um:g} µm/px; no confidence",)
     return Cells(table, masks, fraction, gate, method=segmenter.name, notes=notes)
 

@@ -99,10 +99,11 @@ class Evidence:
         tiles = self.survey.tiles
         total = cv2.integral(self.inside.view(np.uint8))
         factor = self.survey.grid.factor
-        y0, x0 = (tiles[c].to_numpy() // factor for c in ("y0", "x0"))
+        top, left = self.survey.grid.origin  # tiles lie on the slide
+        y0, x0 = ((tiles[c].to_numpy() - first) // factor for c, first in (("y0", top), ("x0", left)))
         y1, x1 = (
-            np.minimum(-(-tiles[c].to_numpy() // factor), size)
-            for c, size in (("y1", self.tissue.shape[0]), ("x1", self.tissue.shape[1]))
+            np.minimum(-(-(tiles[c].to_numpy() - first) // factor), size)
+            for c, first, size in (("y1", top, self.tissue.shape[0]), ("x1", left, self.tissue.shape[1]))
         )
         count = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
         return tiles.assign(tissue_share=count / np.maximum(1, (y1 - y0) * (x1 - x0)))

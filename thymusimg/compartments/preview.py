@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,7 +12,6 @@ from thymusimg.compartments.frame import Surroundings, find_surroundings, kerati
 from thymusimg.compartments.junction import junction_contours
 from thymusimg.compartments.keratin import divide_by_keratins
 from thymusimg.compartments.model import Compartment, Tissue
-from thymusimg.section.model import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from thymusimg.compartments.frame import Divide
-    from thymusimg.section.model import FloatPlane, LabelPlane
+    from thymusimg.section.model import FloatPlane, Grid, LabelPlane
     from thymusimg.settings.compartments import CompartmentSettings
 
 MOST_PIXELS = 1_300_000
@@ -115,7 +114,7 @@ def sketch_section(
         _blocks(tissue.mask, factor) >= 0.5, _blocks(tissue.artefact, factor) >= 0.5,
         tissue.background, tissue.background_sd, tissue.notes,
     )  # fmt: skip
-    coarser = Grid(grid.slide_shape, grid.slide_pixel_um, grid.factor * factor)
+    coarser = replace(grid, factor=grid.factor * factor)
     return Sketch(_blocks(k14, factor), _blocks(k8, factor), seen, coarser)
 
 

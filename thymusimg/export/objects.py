@@ -124,5 +124,5 @@ def _to_um(transforms: Any, bundle: Bundle) -> Any:
     record = grid_of(bundle)
     scale = transforms.Scale([record.pixel_um] * 2, axes=("y", "x"))
     # its pixels reach from 0 to 1: their centres lie half a pixel in
-    shift = record.translation_um - record.pixel_um / 2
-    return transforms.Sequence([scale, transforms.Translation([shift] * 2, axes=("y", "x"))])
+    shift = [first - record.pixel_um / 2 for first in record.first_um]
+    return transforms.Sequence([scale, transforms.Translation(shift, axes=("y", "x"))])

@@ -62,8 +62,7 @@ def section_features(bundle: Bundle, *, cells: bool = True) -> Iterator[Feature]
 
 def grid_of(bundle: Bundle) -> Grid:
     """Return the coarse grid of a bundle."""
-    slide = bundle.attributes["slide"]
-    return Grid.of((int(slide["shape"][0]), int(slide["shape"][1])), float(slide["pixel_size_um"]))
+    return bundle.grid
 
 
 def write_geojson(bundle: Bundle, path: Any, *, cells: bool = True) -> int:
@@ -105,16 +104,16 @@ def feature(
     }
 
 
-def _geometry(polygons: list[Polygon], factor: int, shape: tuple[int, int]) -> dict[str, Any]:
-    rings = [[_coordinates(ring, factor, shape) for ring in polygon] for polygon in polygons]
+def _geometry(polygons: list[Polygon], grid: Grid) -> dict[str, Any]:
+    rings = [[_coordinates(ring, grid) for ring in polygon] for polygon in polygons]
     if len(rings) == 1:
         return {"type": "Polygon", "coordinates": rings[0]}
     return {"type": "MultiPolygon", "coordinates": rings}
 
 
-def _coordinates(ring: Ring, factor: int, shape: tuple[int, int]) -> list[list[float]]:
+def _coordinates(ring: Ring, grid: Grid) -> list[list[float]]:
     # index i of the coarse grid is the middle of pixels from i · factor to (i + 1) · factor; the last may be cut
-    corner = np.clip((ring + 0.5) * factor, 0, shape)
+    corner = np.clip((ring + 0.5) * grid.factor + grid.origin, 0, grid.slide_shape)
     return [[float(x), float(y)] for y, x in corner.tolist()]
 
 
@@ -126,7 +125,7 @@ def _compartments(bundle: Bundle, labels: npt.NDArray[Any], grid: Grid) -> Itera
         if polygons:
             name = compartment.name.capitalize()
             numbers = {str(k): float(v) for k, v in rows.loc[[compartment.name.lower()]].iloc[0].items()}
-            geometry = _geometry(polygons, grid.factor, grid.slide_shape)
+            geometry = _geometry(polygons, grid)
             yield feature(f"{section_id}/{name}", "annotation", name, f"{section_id} {name}", geometry, numbers)
 
 
@@ -141,7 +140,7 @@ def _islets(bundle: Bundle, medulla: npt.NDArray[np.bool_], grid: Grid) -> Itera
     areas[0] = 0
     large = np.flatnonzero((areas >= settings.islet_min_area_um2) & (areas > 0))
     for number, piece in enumerate(large[np.argsort(-areas[large], kind="stable")], 1):
-        geometry = _geometry(outline_mask(pieces == piece), grid.factor, grid.slide_shape)
+        geometry = _geometry(outline_mask(pieces == piece), grid)
         name = f"{section_id} islet {number}"
         yield feature(name, "annotation", ISLET, name, geometry, {"area_um2": areas[piece]})
 
@@ -174,7 +173,7 @@ def _cells(bundle: Bundle, grid: Grid) -> Iterator[Feature]:
             mask, corner = _crop(block, number, y - top, x)
             polygons = [[ring + corner + (top, 0) for ring in polygon] for polygon in outline_mask(mask)]
             if polygons:
-                geometry = _geometry(polygons, 1, grid.slide_shape)
+                geometry = _geometry(polygons, Grid(grid.slide_shape, grid.slide_pixel_um, 1))
             else:
                 geometry = {"type": "Point", "coordinates": [x + 0.5, y + 0.5]}
             numbers = {str(name): float(row[name]) for name in numeric}

@@ -62,7 +62,7 @@ def draw_inset(
     grey = cv2.resize(np.rint(shown["cd45"] * 255).astype(np.uint8), size, interpolation=how)
     plain = np.repeat(grey[..., None], 3, axis=2)
     outlined = (plain * 0.6).astype(np.uint8)
-    _draw_cells(outlined, cells.masks.paint(window), size)
+    _draw_cells(outlined, cells.masks.paint(section.on_slide(window)), size)
     _draw_junction(outlined, section, compartments, window, scale)
     panels = [
         _captioned(stains, "all stains, full resolution"),
@@ -123,7 +123,7 @@ def _draw_cells(panel: RGB, labels: npt.NDArray[np.uint32], size: tuple[int, int
 
 
 def _draw_junction(panel: RGB, section: Section, compartments: Compartments, window: Window, scale: float) -> None:
-    origin = np.array([window.y0, window.x0])
+    origin = np.array([window.y0, window.x0]) + section.origin
     lines = [(line / section.pixel_size_um - origin + 0.5) * scale - 0.5 for line in compartments.junction_um]
     draw_lines(panel, lines, _JUNCTION, 2, closed=False)
 

@@ -23,10 +23,13 @@ import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 
 from thymusimg.errors import OutputError, UnreadableError
+from thymusimg.section.manifest import seal
 from thymusimg.section.model import Grid, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from thymusimg.section.model import Section
 
 OME_VERSION = "0.5"
 _CHUNK = 512
@@ -41,7 +44,8 @@ _FOR_PLANES = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
 class LabelImage:
     """A label image to store: its shape, the size and place of its pixels, and where its pixels come from.
 
-    ``paint`` returns the labels of a window; it is called once a chunk, so that no whole plane need exist.
+    ``paint`` returns the labels of a window; it is called once a chunk, so that no whole plane need exist, and only
+    for chunks that touch ``extent`` (None: all): elsewhere there is no label.
     """
 
     shape: tuple[int, int]
@@ -49,11 +53,28 @@ class LabelImage:
     pixel_um: float
     translation_um: float
     paint: Callable[[Window], npt.NDArray[np.generic]]
+    extent: Window | None = None
 
     @classmethod
     def on_grid(cls, labels: npt.NDArray[np.generic], grid: Grid) -> LabelImage:
-        """Return the label image of an array on the coarse grid."""
-        return cls(grid.shape, str(labels.dtype), grid.pixel_um, grid.translation_um, lambda w: labels[w.slices])
+        """Return the label image of an array on the coarse grid; it is as large as the whole slide's grid."""
+        place = grid.place
+
+        def paint(window: Window) -> npt.NDArray[np.generic]:
+            both = window.overlap(place)
+            if both == window:
+                return labels[window.moved(-place.y0, -place.x0).slices]
+            out = np.zeros(window.shape, labels.dtype)
+            out[both.moved(-window.y0, -window.x0).slices] = labels[both.moved(-place.y0, -place.x0).slices]
+            return out
+
+        whole = grid.whole
+        return cls(whole.shape, str(labels.dtype), grid.pixel_um, grid.translation_um, paint, place)
+
+    @classmethod
+    def on_pixels(cls, section: Section, paint: Callable[[Window], npt.NDArray[np.generic]]) -> LabelImage:
+        """Return the label image of a section's cells: every pixel of the slide."""
+        return cls(section.slide_shape, "uint32", section.pixel_size_um, 0.0, paint, section.frame)
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,8 @@ class BundleContent:
         Display limits of each plane.
     attributes : mapping
         JSON-serialisable record under the key ``thymusimg`` of the root group.
+    stages : mapping of str to bytes
+        What a later run goes on from, by the stage that it stands behind.
     """
 
     grid: Grid
@@ -80,6 +103,7 @@ class BundleContent:
     tables: Mapping[str, pd.DataFrame]
     pictures: Mapping[str, bytes]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, bytes] = field(default_factory=dict)
 
 
 _COLOURS = {"cd45": "FF0000", "k14": "0000FF", "k8": "00FF00", "dapi": "808080"}
@@ -95,6 +119,7 @@ def write_bundle(path: Path, content: BundleContent, *, threads: int = 2) -> Non
     """
     with _whole(path) as partial:
         _write(partial, content, threads)
+        seal(partial)
 
 
 @contextmanager
@@ -141,9 +166,10 @@ def _write(folder: Path, content: BundleContent, threads: int) -> None:
     root = zarr.open_group(folder, mode="w", zarr_format=3)
     roles = list(content.planes)
     grid = content.grid
-    image = _create(root, "0", (len(roles), *grid.shape), "float32", (1, _CHUNK, _CHUNK), ("c", "y", "x"))
+    whole = (len(roles), *grid.whole.shape)
+    image = _create(root, "0", whole, "float32", (1, _CHUNK, _CHUNK), ("c", "y", "x"))
     for index, role in enumerate(roles):
-        image[index] = content.planes[role]
+        image[(index, *grid.place.slices)] = content.planes[role]  # beyond a frame chunks are absent and read as 0
     root.attrs["ome"] = {
         "version": OME_VERSION,
         "multiscales": [_multiscales("coarse", ("c", "y", "x"), grid.pixel_um, grid.translation_um)],
@@ -164,6 +190,8 @@ def _write(folder: Path, content: BundleContent, threads: int) -> None:
         f"{name}.parquet": _parquet(table) for name, table in content.tables.items()
     })  # fmt: skip
     _write_files(root.create_group("pictures"), folder / "pictures", content.pictures)
+    if content.stages:
+        _write_files(root.create_group("stages"), folder / "stages", content.stages)
 
 
 def _write_labels(root: zarr.Group, images: Mapping[str, LabelImage], threads: int) -> None:
@@ -244,6 +272,8 @@ def _write_label(labels: zarr.Group, name: str, label: LabelImage, threads: int)
         for y in range(0, height, _LABEL_CHUNK)
         for x in range(0, width, _LABEL_CHUNK)
     ]
+    if label.extent is not None:
+        windows = [window for window in windows if all(window.overlap(label.extent).shape)]
 
     def put(window: Window) -> None:
         pixels = label.paint(window)
@@ -285,14 +315,35 @@ class Bundle:
         return cls(path, attributes)
 
     @property
-    def planes(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Coarse planes by role, background-subtracted."""
-        image = np.asarray(zarr.open_array(self.path / "0", mode="r"), dtype=np.float32)
-        return dict(zip(self.attributes["roles"], image, strict=True))
+    def grid(self) -> Grid:
+        """The coarse grid, on the frame of the slide that was analysed."""
+        slide = self.attributes["slide"]
+        frame = slide.get("frame")
+        height, width = (int(side) for side in slide["shape"])
+        return Grid.of((height, width), float(slide["pixel_size_um"]), None if frame is None else Window(*frame))
 
-    def label(self, name: str) -> zarr.Array[Any]:
-        """Return the lazy (Y, X) array of a label image: ``tissue``, ``compartments`` or ``cells``."""
-        return zarr.open_array(self.path / "labels" / name / "0", mode="r")
+    @property
+    def planes(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Coarse planes by role, background-subtracted, on the grid."""
+        image = zarr.open_array(self.path / "0", mode="r")
+        part = np.asarray(
+            image[(slice(None), *self.grid.place.slices)] if self._framed else image, dtype=np.float32
+        )
+        return dict(zip(self.attributes["roles"], part, strict=True))
+
+    def label(self, name: str) -> Any:
+        """Return a label image by name: ``tissue``, ``compartments`` …, on the grid, or ``cells``, on the slide.
+
+        It is sliced like an array, and read lazily; on the grid of a frame it is in memory.
+        """
+        array = zarr.open_array(self.path / "labels" / name / "0", mode="r")
+        if self._framed and array.shape == self.grid.whole.shape:
+            return np.asarray(array[self.grid.place.slices])
+        return array
+
+    @property
+    def _framed(self) -> bool:
+        return self.attributes.get("slide", {}).get("frame") is not None
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of the bundle's tables."""

@@ -12,8 +12,10 @@ from thymusimg.errors import PixelValueError
 from thymusimg.progress import silent
 from thymusimg.section import survey_cache
 from thymusimg.section.filling import find_filling
+from thymusimg.section.flat import survey_flat
+from thymusimg.section.framing import frame_of_outlines, frame_of_signal, needs_frame
 from thymusimg.section.roi import roi_mask
-from thymusimg.section.streaming import coarse_level, stream_full, stream_pyramid
+from thymusimg.section.streaming import coarse_level, glance_pyramid, stream_full, stream_pyramid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,10 +52,10 @@ class Survey:
     valid : (Y, X) bool
         Pixels that were scanned and lie inside the ROI. False on the constant filling of a mosaic.
     tiles : DataFrame
-        One row a role and surveyed full-resolution tile of 512 px (fixed, anchored at the origin, whatever the
-        processing tile): ``role, y0, x0, y1, x1`` (px), ``mean, sd, maximum``, ``saturated_fraction``,
-        ``laplacian_variance`` (variance of the 3x3 Laplacian), ``noise_sd`` (robust, from the same Laplacian).
-        All tiles of a flat file; of a pyramidal one an even sample.
+        One row a role and surveyed full-resolution tile of 512 px (fixed, anchored at the slide's origin, whatever
+        the processing tile): ``role, y0, x0, y1, x1`` (px of the slide), ``mean, sd, maximum``,
+        ``saturated_fraction``, ``laplacian_variance`` (variance of the 3x3 Laplacian), ``noise_sd``
+        (robust, from the same Laplacian). All tiles of a flat file; of a pyramidal one an even sample.
     limits : mapping of str to (low, high)
         The 0.1 and 99.9 percentiles of the valid coarse pixels: the section's one set of display limits.
     warnings : tuple of str
@@ -95,7 +97,10 @@ def survey_section(
     OutputError
         If the cache cannot be written.
     """
-    parts = _parts(section, threads, progress, cache)
+    return _survey(section, _parts(section, threads, progress, cache))
+
+
+def _survey(section: Section, parts: Mapping[str, Surveyed]) -> Survey:
     planes = {role: parts[role].plane for role in section.roles}
     warnings = _check_constant(section, planes)
     filling = find_filling(planes)
@@ -109,6 +114,35 @@ def survey_section(
         )
     limits = {role: _limits(plane, valid) for role, plane in planes.items()}
     return Survey(section.grid, planes, valid, _table(parts), limits, tuple(warnings))
+
+
+def survey_framed(
+    section: Section, *, threads: int = 2, progress: Progress = silent, cache: Path | None = None
+) -> tuple[Section, Survey]:
+    """Look for the section on its slide, and survey the frame that it lies in (:func:`survey_section`).
+
+    A small slide, or a section that has its frame, is surveyed as it is. On a big slide the frame is that of the
+    outlines where the section has some, else that of all that may be tissue, with a margin of glass. A first look
+    at a coarse level of the pyramid finds it. A flat file is streamed once: the frame's blocks are kept on the way,
+    and only what did not fit beside them (glass within the frame) is read again.
+
+    Returns
+    -------
+    section : Section
+        With its frame.
+    survey : Survey
+        On the frame's grid.
+    """
+    if not needs_frame(section):
+        return section, survey_section(section, threads=threads, progress=progress, cache=cache)
+    if section.roi:
+        section = frame_of_outlines(section)
+    elif coarse_level(section) > 0:
+        section = frame_of_signal(section, glance_pyramid(section, threads, progress))
+    else:
+        section, parts = survey_flat(section, threads, progress, cache)
+        return section, _survey(section, parts)
+    return section, survey_section(section, threads=threads, progress=progress, cache=cache)
 
 
 def _parts(section: Section, threads: int, progress: Progress, cache: Path | None) -> dict[str, Surveyed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import zipfile
 from math import prod
@@ -12,6 +13,7 @@ import imagecodecs
 import numpy as np
 
 from thymusimg.errors import OutputError
+from thymusimg.section.model import Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +39,50 @@ class Surveyed(NamedTuple):
 def place(cache: Path | None, section: Section, role: str) -> Path | None:
     """Return where a channel's share is kept; None where nothing is kept."""
     identity = getattr(section.image, "identity", "")
-    if cache is None or not identity or prod(section.shape) < KEPT_FROM_PX:
+    if cache is None or not identity or prod(section.slide_shape) < KEPT_FROM_PX:
         return None
     text = f"{VERSION}|{identity}|{section.roles[role]}|{section.grid.factor}|{section.image.max_value}"
+    if section.frame is not None:
+        text += f"|{tuple(section.frame)}"
     return cache / f"survey-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+
+
+def _frame_file(cache: Path | None, section: Section) -> Path | None:
+    identity = getattr(section.image, "identity", "")
+    if cache is None or not identity:
+        return None
+    text = f"{VERSION}|{identity}|{sorted(section.roles.items())}|{section.grid.factor}|frame"
+    return cache / f"frame-{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def load_frame(cache: Path | None, section: Section) -> Window | None:
+    """Return the frame that was found on a flat slide, or None."""
+    file = _frame_file(cache, section)
+    try:
+        return None if file is None else Window(*(int(edge) for edge in json.loads(file.read_text("ascii"))))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def save_frame(cache: Path | None, section: Section, frame: Window) -> None:
+    """Keep the frame that was found on a flat slide.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    file = _frame_file(cache, section)
+    if file is None:
+        return
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(list(frame)), "ascii")
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{file.parent}: the survey cannot be kept there ({error.strerror or error}).") from error
 
 
 def load(file: Path | None, section: Section) -> Surveyed | None:

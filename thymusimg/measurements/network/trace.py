@@ -170,7 +170,7 @@ def trace_network(
     tracer = Tracer(section, correction, labels, scale)
     places = np.zeros((0, 2)) if points_um is None else np.asarray(points_um, np.float64)
     # the working pixel that holds a point: the first slide pixel's centre is 0
-    at = np.floor((places / section.pixel_size_um + 0.5) / tracer.bin).astype(np.intp)
+    at = np.floor((places / section.pixel_size_um - section.origin + 0.5) / tracer.bin).astype(np.intp)
     at = np.clip(at, 0, np.array(tracer.shape) - 1)
     tiles = _tiles(tracer, max(tile_px, JOINED_PX))
     if len(tiles) < TILES_A_THREAD * threads:

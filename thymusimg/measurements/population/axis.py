@@ -229,8 +229,8 @@ def section_axis(compartments: Compartments, settings: MeasurementSettings) -> A
 
 def place_on_axis(cells: Cells, compartments: Compartments, settings: MeasurementSettings) -> Cells:
     """Give every cell ``cma2`` and ``cma3`` of its nearest grid point; NaN in cysts and artefacts."""
-    y = compartments.grid.to_index(cells.table["y_um"].to_numpy(np.float64))
-    x = compartments.grid.to_index(cells.table["x_um"].to_numpy(np.float64))
+    y = compartments.grid.to_index(cells.table["y_um"].to_numpy(np.float64), axis=0)
+    x = compartments.grid.to_index(cells.table["x_um"].to_numpy(np.float64), axis=1)
     columns = {name: np.full(len(cells.table), np.nan) for name in ("cma2", "cma3")}
     if compartments.tissue.any():
         axis = section_axis(compartments, settings)

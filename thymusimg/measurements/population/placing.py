@@ -49,7 +49,7 @@ class CellPlaces(NamedTuple):
 def cell_places(cells: Cells, compartments: Compartments) -> CellPlaces:
     """Return where cells lie: the compartment they were assigned to, or the one under their centroid."""
     table, grid = cells.table, compartments.grid
-    y, x = grid.to_index(table["y_um"].to_numpy()), grid.to_index(table["x_um"].to_numpy())
+    y, x = (grid.to_index(table[name].to_numpy(), axis) for axis, name in enumerate(("y_um", "x_um")))
     if "compartment" in table:
         codes = {c.name.lower(): int(c) for c in Compartment} | {int(c): int(c) for c in Compartment}
         code = np.array([codes[name] for name in table["compartment"].tolist()], np.uint8)

@@ -73,7 +73,10 @@ def islet_table(
         }
     )
     if cells is not None:
-        y, x = (np.floor(grid.to_index(cells.table[c].to_numpy(np.float64)) + 0.5).astype(np.intp) for c in PLACE)
+        y, x = (
+            np.floor(grid.to_index(cells.table[c].to_numpy(np.float64), axis) + 0.5).astype(np.intp)
+            for axis, c in enumerate(PLACE)
+        )
         inside = labels[np.clip(y, 0, labels.shape[0] - 1), np.clip(x, 0, labels.shape[1] - 1)]
         table["cd45_count"] = np.bincount(inside, minlength=islets.count + 1)[1:]
         table["cd45_density_per_mm2"] = table["cd45_count"] / (table["area_um2"] * 1e-6)
