@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thymusimg._version import __version__
 from thymusimg.errors import UnreadableError
+from thymusimg.remote.address import Address, located
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 _LIBRARIES = (
     "numpy", "scipy", "opencv-python-headless", "numba", "scikit-image", "scikit-learn", "tifffile", "imagecodecs",
@@ -28,14 +30,22 @@ _BLOCK = 1 << 22
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's files in the order of their relative paths.
 
+    Links are followed: what is hashed is what a reader reads. Of an address the hash is that of
+    :func:`thymusimg.remote.fingerprint.fingerprint`.
+
     Raises
     ------
     UnreadableError
         If a file cannot be read.
     """
+    path = located(path)
+    if isinstance(path, Address):
+        from thymusimg.remote.fingerprint import fingerprint
+
+        return fingerprint(path)
     digest = hashlib.sha256()
     try:
-        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        for file in sorted(_files_under(path)) if path.is_dir() else [path]:
             if path.is_dir():
                 digest.update(file.relative_to(path).as_posix().encode() + b"\0")
             with file.open("rb") as stream:
@@ -44,6 +54,18 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read ({error.strerror or error})") from None
     return digest.hexdigest()
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    """Yield every file of a folder, through links too; a link to a folder that holds it ends there."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(parent)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (file for name in files if (file := Path(parent, name)).is_file())
 
 
 def result_key(inputs: Iterable[str], request: dict[str, Any]) -> str:

@@ -150,7 +150,8 @@ def test_every_fault_is_named_at_once(folder: Path) -> None:
         ([HEADER + ",notes", "s1,a.tif,m1,g,one, two"], "'two' stands under no header"),
         ([HEADER + ",pixel_size_um", 's1,a.tif,m1,g,"0,325"'], "write µm per pixel with a decimal point"),
         ([HEADER + ",operator", "s1,a.tif,m1,g,me"], "unknown column; put other information in 'notes'"),
-        ([HEADER, "s1,s3://lab/a.tif,m1,g"], "is an address"),
+        ([HEADER + ",roi", "s1,a.tif,m1,g,s3://lab/a.geojson"], "is an address; expected a file"),
+        ([HEADER, "s1,ftp://lab/a.zarr,m1,g"], "addresses of this kind are not read"),
     ],
 )
 def test_each_fault(folder: Path, lines: list[str], said: str) -> None:

@@ -94,9 +94,11 @@ class _Reader:
         if not self.text(column):
             return None
         folder = self.sheet.path.parent
+        is_slide = column == "path" or column in PATH_COLUMNS
         if not required:
-            return folder / self.text(column)
-        return self.read(column, lambda text: entries.existing_path(text, folder), None)
+            return self.read(column, lambda text: entries.any_path(text, folder), None)
+        find = entries.slide if is_slide else entries.existing_path
+        return self.read(column, lambda text: find(text, folder), None)
 
     def section(self) -> SectionRow:
         if self.row.surplus:

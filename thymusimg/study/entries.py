@@ -8,6 +8,9 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from thymusimg.errors import UnreadableError
+from thymusimg.remote.address import is_address, located
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -97,8 +100,10 @@ def existing_path(text: str, folder: Path) -> Path:
     ValueError
         If there is no such file.
     """
-    if "://" in text:
-        raise ValueError(f"'{text}' is an address; expected a file, download it first")
+    if "\0" in text:
+        raise ValueError("holds a NUL character; expected the path of a file")
+    if is_address(text):
+        raise ValueError(f"'{plain_address(text)}' is an address; expected a file, download it first")
     tries = [text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)]
     tries += [name.replace("\\", "/") for name in tries]
     for name in tries:
@@ -106,6 +111,38 @@ def existing_path(text: str, folder: Path) -> Path:
         if _exists(path):
             return path
     raise ValueError(f"'{text}' does not exist (looked for {folder / text})")
+
+
+def slide(text: str, folder: Path) -> Path:
+    """Find a slide: a file as :func:`existing_path`, or the address of an OME-Zarr, which only opening will try.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or the address is not one that can be read.
+    """
+    if not is_address(text):
+        return existing_path(text, folder)
+    try:
+        return located(text)
+    except UnreadableError as error:
+        raise ValueError(str(error)) from None
+
+
+def any_path(text: str, folder: Path) -> Path:
+    """Return where a file would lie; it need not be there.
+
+    Raises
+    ------
+    ValueError
+        If it is an address that holds a secret.
+    """
+    return slide(text, folder) if is_address(text) else folder / text
+
+
+def plain_address(text: str) -> str:
+    """Return an address without what may be secret in it: for messages."""
+    return re.sub(r"//[^/]*@", "//…@", re.split(r"[?#]", text, maxsplit=1)[0])
 
 
 def _exists(path: Path) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thymusimg.errors import ProjectionError, UnreadableError
+from thymusimg.remote.address import Address, located
 from thymusimg.section.readers.composite import compose
 from thymusimg.section.readers.projection import project
 from thymusimg.section.readers.sniff import read_head, recognise
@@ -16,6 +16,7 @@ from thymusimg.section.readers.sniff import read_head, recognise
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from thymusimg.section.model import Image
     from thymusimg.section.readers.base import LazyImage
@@ -42,7 +43,7 @@ def open_image(
     Parameters
     ----------
     path : path
-        A file, or the folder of an OME-Zarr.
+        A file, the folder of an OME-Zarr, or the address of one (``s3://``, ``http://``, ``https://``).
     scene : str or int, optional
         Name or index of the scene, where the file holds several.
     projection : {"max", "mean"}, optional
@@ -65,7 +66,7 @@ def open_image(
     MissingExtraError
         If the format needs a library that is not installed.
     """
-    file = Path(path)
+    file = located(path)
     image = _reader(file)(file, scene)
     try:
         projected = project(image, projection)
@@ -96,7 +97,7 @@ def open_composite(
 
 def _reader(path: Path) -> Callable[[Path, str | int | None], LazyImage]:
     try:
-        is_folder = path.is_dir()
+        is_folder = isinstance(path, Address) or path.is_dir()
     except (OSError, ValueError) as error:
         raise UnreadableError(f"{path}: cannot be read ({error}).") from error
     key = "zarr" if is_folder else recognise(path, read_head(path))
@@ -107,6 +108,8 @@ def _reader(path: Path) -> Callable[[Path, str | int | None], LazyImage]:
 
 def _identity(path: Path, scene: str, projection: str | None) -> str:
     """Name these pixels, so that what was derived from them can be kept and found again."""
+    if isinstance(path, Address):
+        return ""  # a server may change them under the same name; only the fingerprint would tell
     stamp = path / "zarr.json" if (path / "zarr.json").is_file() else path / ".zattrs" if path.is_dir() else path
     state = stamp.stat() if stamp.exists() else path.stat()
     text = f"{path.resolve()}|{scene}|{projection}|{state.st_size}|{state.st_mtime_ns}"

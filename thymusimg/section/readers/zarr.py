@@ -1,12 +1,14 @@
-"""OME-Zarr 0.4 and 0.5: the multiscales of a store on disk, read with zarr-python."""
+"""OME-Zarr 0.4 and 0.5: the multiscales of a store on disk or on a server, read with zarr-python."""
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thymusimg.errors import ThymusimgError, UnreadableError, UnsupportedFormatError
+from thymusimg.remote.address import Address
 from thymusimg.section.model import Level
 from thymusimg.section.readers.base import (
     DECODING_ERRORS,
@@ -18,7 +20,7 @@ from thymusimg.section.readers.base import (
     downsample_of,
 )
 from thymusimg.section.readers.ome_xml import ome_images
-from thymusimg.section.readers.zarr_metadata import read_multiscale
+from thymusimg.section.readers.zarr_metadata import check_inside, read_multiscale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,55 +30,76 @@ if TYPE_CHECKING:
 
     from thymusimg.section.model import Window
 
+MOST_SERIES = 10_000
 MARKERS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 
 
 def open_zarr(path: Path, scene: str | int | None) -> LazyImage:
-    """Open one image of an OME-Zarr.
+    """Open one image of an OME-Zarr, in a folder or behind an address.
 
     Raises
     ------
     UnreadableError
-        If the folder is no OME-Zarr, or its metadata are broken.
-    UnsupportedFormatError, SceneError
+        If there is no OME-Zarr, its metadata are broken, or the server does not answer.
+    UnsupportedFormatError, SceneError, MissingExtraError
     """
     name = str(path)
-    if not any((path / marker).is_file() for marker in MARKERS):
+    is_remote = isinstance(path, Address)
+    if not is_remote and not any((path / marker).is_file() for marker in MARKERS):
         found = ", ".join(sorted(entry.name for entry in path.iterdir())[:4]) or "nothing"
         raise UnreadableError(
             f"{name}: is a folder and no OME-Zarr (no zarr.json, no .zgroup; it holds {found}). Name a file in it."
         )
     try:
-        return _open(name, path, scene)
+        return _open(name, _root(path), scene)
     except ThymusimgError:
         raise
-    except DECODING_ERRORS as error:
+    except (*DECODING_ERRORS, RecursionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnreadableError(f"{name}: its OME-Zarr metadata are broken ({reason}).") from error
 
 
-def _open(name: str, path: Path, scene: str | int | None) -> LazyImage:
+def _root(path: Path) -> Any:
+    """Open the group at a path or an address."""
     import zarr
 
-    root = zarr.open(str(path), mode="r")
+    if not isinstance(path, Address):
+        return zarr.open(str(path), mode="r")
+    from thymusimg.remote.store import open_store
+
+    store = open_store(path)
+    try:
+        return zarr.open(store, mode="r")
+    except (FileNotFoundError, KeyError) as error:
+        why = "the server forbids to read it" if store.forbidden else "there is no zarr.json and no .zgroup"
+        raise UnreadableError(
+            f"{path}: there is no OME-Zarr at this address ({why}). Check the address; other formats must be "
+            "downloaded first."
+        ) from error
+
+
+def _open(name: str, root: Any, scene: str | int | None) -> LazyImage:
+    import zarr
+
     if isinstance(root, zarr.Array):
         raise UnreadableError(f"{name}: is a bare zarr array without OME metadata. Open the folder of its image.")
     attributes = _ome(root)
     if "plate" in attributes or "well" in attributes:
         raise UnsupportedFormatError(f"{name}: is a plate of wells. Give the path of one field, as {name}/A/1/0.")
     if "multiscales" in attributes:
-        return _image(name, path, root, scene, "")
-    series = _series(path, root, attributes)
+        return _image(name, root, scene, "")
+    series = _series(name, root, attributes)
     if not series:
         raise UnreadableError(f"{name}: is a zarr group without 'multiscales', so it holds no image.")
-    groups = {key: zarr.open_group(str(path / key), mode="r") for key, _ in series}
+    groups = {}
     scenes = []
     for index, (key, title) in enumerate(series):
+        check_inside(name, key)
+        groups[key] = root[key]
         found = read_multiscale(name, _ome(groups[key]), groups[key])
         scenes.append(Scene(index, title or key, found.shape))
     chosen = choose_scene(name, scenes, scene)
-    key = series[chosen.index][0]
-    return _image(name, path / key, groups[key], None, chosen.name)
+    return _image(name, groups[series[chosen.index][0]], None, chosen.name)
 
 
 def _ome(group: Any) -> dict[str, Any]:
@@ -86,27 +109,35 @@ def _ome(group: Any) -> dict[str, Any]:
     return dict(inner) if isinstance(inner, dict) else attributes
 
 
-def _series(path: Path, root: Any, attributes: dict[str, Any]) -> list[tuple[str, str]]:
+def _series(name: str, root: Any, attributes: dict[str, Any]) -> list[tuple[str, str]]:
     """Return path and name of every series of a bioformats2raw layout."""
     listed = attributes.get("series")
-    ome = path / "OME"
-    if not listed and ome.is_dir() and any((ome / marker).is_file() for marker in MARKERS):
-        import zarr
-
-        listed = _ome(zarr.open_group(str(ome), mode="r")).get("series")
-    if not listed:
-        keys = sorted((key for key, _ in root.groups() if key.isdigit()), key=int)
-        listed = [key for key in keys if "multiscales" in _ome(root[key])]
+    if not listed and "OME" in root:
+        listed = _ome(root["OME"]).get("series")
+    if not listed:  # counted, not listed: a plain web server has no listing
+        listed = list(takewhile(lambda key: key in root, map(str, range(MOST_SERIES))))
+        listed = [key for key in listed if "multiscales" in _ome(root[key])]
+    if not isinstance(listed, list) or len(listed) > MOST_SERIES:
+        raise UnreadableError(f"{name}: its list of series is broken.")
     names = [""] * len(listed)
-    xml = ome / "METADATA.ome.xml"
-    if xml.is_file():
-        images = ome_images(str(path), xml.read_text(encoding="utf-8", errors="replace"))
+    xml = _text(root, "OME/METADATA.ome.xml")
+    if xml:
+        images = ome_images(name, xml)
         if len(images) == len(listed):
             names = [image.name for image in images]
     return [(str(key), title) for key, title in zip(listed, names, strict=True)]
 
 
-def _image(name: str, path: Path, group: Any, scene: str | int | None, title: str) -> LazyImage:
+def _text(root: Any, key: str) -> str:
+    """Return a text file beside the arrays, "" where there is none."""
+    from zarr.core.buffer import default_buffer_prototype
+    from zarr.core.sync import sync
+
+    found = sync(root.store.get(f"{root.path}/{key}".lstrip("/"), default_buffer_prototype()))
+    return "" if found is None else found.to_bytes().decode("utf-8", errors="replace")
+
+
+def _image(name: str, group: Any, scene: str | int | None, title: str) -> LazyImage:
     said = read_multiscale(name, _ome(group), group)
     if scene not in (None, ""):
         choose_scene(name, [Scene(0, said.name, said.shape)], scene)

@@ -51,7 +51,7 @@ def read_multiscale(path: str, ome: dict[str, Any], group: Any) -> Multiscale:
     datasets = entry["datasets"]
     arrays = []
     for dataset in datasets:
-        key = str(dataset["path"])
+        key = check_inside(path, str(dataset["path"]))
         if key not in group:
             raise UnreadableError(f"{path}: the level '{key}' that its metadata name is missing.")
         arrays.append(group[key])
@@ -70,6 +70,19 @@ def read_multiscale(path: str, ome: dict[str, Any], group: Any) -> Multiscale:
         pixel_size_um=size,
         warnings=warnings,
     )
+
+
+def check_inside(path: str, key: str) -> str:
+    """Refuse a key that leads out of the store.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    parts = key.replace("\\", "/").split("/")
+    if not key or ".." in parts or key.startswith(("/", "\\")) or ":" in parts[0] or not key.isprintable():
+        raise UnreadableError(f"{path}: its metadata name {key[:80]!r}, which leads out of the store; refused.")
+    return key
 
 
 def _axes(path: str, entry: dict[str, Any]) -> tuple[str, dict[str, str]]:
