@@ -33,6 +33,7 @@ _ROW_MM = 46.0
 _HEAD_MM = 4.4
 _LINE_MM = 2.7
 _LEFT_MM, _RIGHT_MM, _FOOT_MM = 11.0, 1.0, 11.0
+_TICK_MM = 14.0
 _LETTER_MM = 1.12
 """Width of a letter of 6 pt, on average."""
 _MOST = 6
@@ -147,25 +148,24 @@ def _row(
     shown = [one for one in compared if one.shown]
     room = paper.width_mm - _LEFT_MM - _RIGHT_MM
     gap = 11.0
-    groups = len(paper.run.groups)
     kinds = list(dict.fromkeys(one.effect_words for one in shown))
-    first = room
-    if shown:
-        weight = groups + 0.4
-        first = (room - gap * len(kinds)) * weight / (weight + 1.15 * len(shown))
+    free = room - gap * len(kinds)
+    groups = len(paper.run.groups)
+    # enough for a group's name under each interval, but never most of the row
+    first = free if not shown else max(free - _TICK_MM * len(shown), free * groups / (groups + len(shown)))
     height = _ROW_MM - _FOOT_MM - 1.0
-    _draw_animals(paper, paper.axes(_LEFT_MM, top + _HEAD_MM + 1.0, first, height), column)
+    _draw_animals(paper, paper.axes(_LEFT_MM, top + _HEAD_MM + 1.0, first, height), column, first)
     left = _LEFT_MM + first
     for kind in kinds:  # a ratio and a difference have no axis in common
         same = [one for one in shown if one.effect_words == kind]
-        width = (room - gap * len(kinds) - first) * len(same) / len(shown)
-        _draw_differences(paper, paper.axes(left + gap, top + _HEAD_MM + 1.0, width, height), same)
+        width = (free - first) * len(same) / len(shown)
+        _draw_differences(paper, paper.axes(left + gap, top + _HEAD_MM + 1.0, width, height), same, width)
         left += gap + width
     for index, line in enumerate(lines):
         paper.text(0, top + _HEAD_MM + _ROW_MM + _LINE_MM * (index + 0.8), line, SMALLEST_PT)
 
 
-def _draw_animals(paper: _Paper, axes: Axes, column: str) -> None:
+def _draw_animals(paper: _Paper, axes: Axes, column: str, width_mm: float) -> None:
     run, meaning = paper.run, paper.run.meanings.get(column)
     ticks = []
     for place, group in enumerate(run.groups):
@@ -180,7 +180,7 @@ def _draw_animals(paper: _Paper, axes: Axes, column: str) -> None:
             axes.plot([at - 0.09, at + 0.09], [mean.mean] * 2, color="black", linewidth=1.2, solid_capstyle="butt")
             if math.isfinite(mean.low):
                 axes.plot([at, at], [mean.low, mean.high], color="black", linewidth=0.8, solid_capstyle="butt")
-        ticks.append(f"{_wrapped(group)}\nn = {len(animals)}")
+        ticks.append(f"{_wrapped(group, width_mm / len(run.groups))}\nn = {len(animals)}")
     unit = meaning.unit if meaning else ""
     axes.set_xlim(-0.6, len(run.groups) - 0.4)
     axes.set_xticks(range(len(run.groups)), ticks, fontsize=SMALLEST_PT)
@@ -188,7 +188,7 @@ def _draw_animals(paper: _Paper, axes: Axes, column: str) -> None:
     _plain(axes)
 
 
-def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison]) -> None:
+def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison], width_mm: float) -> None:
     ratio = shown[0].ratio
     null = 1.0 if ratio else 0.0
     names = list(paper.run.groups)
@@ -203,7 +203,10 @@ def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison]) ->
         ends = [value for one in shown for value in (one.low, one.high)] + [null]
         _ratio_ticks(axes, min(ends), max(ends))
     axes.set_xlim(-0.7, len(shown) - 0.3)
-    ticks = ["\n".join((_wrapped(one.group), one.p_words.replace("p ", "p\n", 1))) for one in shown]
+    ticks = [
+        "\n".join((_wrapped(one.group, width_mm / len(shown)), one.p_words.replace("p ", "p\n", 1)))
+        for one in shown
+    ]
     axes.set_xticks(range(len(shown)), ticks, fontsize=SMALLEST_PT)
     axes.set_ylabel(printable(f"{shown[0].effect_words} to {shown[0].reference}"), fontsize=6.5, labelpad=2)
     _plain(axes)
@@ -246,10 +249,17 @@ def _offsets(count: int, width: float) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(rank % 2, 1, -1) * np.ceil(rank / 2) * (width / max(count - 1, 1)), np.float64)
 
 
-def _wrapped(group: str) -> str:
-    plain = printable(group)
-    lines = textwrap.wrap(plain.replace("_", " "), 12) or [plain]
-    return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")
+def _wrapped(group: str, width_mm: float) -> str:
+    """Break a group's name where it would run into the next one's; at most three lines."""
+    letters = max(5, int(width_mm / _LETTER_MM))
+    lines: list[str] = []
+    for line in textwrap.wrap(printable(group).replace("_", " "), letters, break_long_words=False):
+        rest = line
+        while len(rest) > letters:
+            lines.append(f"{rest[: letters - 1]}-")
+            rest = rest[letters - 1 :]
+        lines.append(rest)
+    return "\n".join(lines[:3]) + ("…" if len(lines) > 3 else "")
 
 
 def _sentences(compared: Sequence[Comparison], width_mm: float) -> list[str]:

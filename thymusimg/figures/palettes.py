@@ -16,14 +16,15 @@ NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8", "dapi": "DAPI"}
 
 PALETTES: dict[str, dict[str, Colour]] = {
     "field": {"cd45": (255, 0, 0), "k14": (51, 92, 255), "k8": (0, 255, 0)},
-    "safe": {"cd45": (255, 0, 255), "k14": (0, 190, 255), "k8": (255, 220, 0)},
+    "safe": {"cd45": (255, 127, 0), "k14": (140, 40, 255), "k8": (0, 255, 255)},
 }
 """``field``: red, blue and green as the papers print them (the blue lightened, because pure blue is nearly black in
-print); ``safe``: magenta, cyan and yellow, which stay apart with every common colour blindness."""
+print); ``safe``: orange, violet and cyan, which stay apart with every common colour blindness and add up to
+white."""
 
 COLOUR_WORDS: dict[str, dict[str, str]] = {
     "field": {"cd45": "red", "k14": "blue", "k8": "green"},
-    "safe": {"cd45": "magenta", "k14": "cyan", "k8": "yellow"},
+    "safe": {"cd45": "orange", "k14": "violet", "k8": "cyan"},
 }
 
 

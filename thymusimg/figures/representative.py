@@ -154,8 +154,13 @@ def _of_group(animals: pd.DataFrame, sections: pd.DataFrame, group: str, column:
 
 
 def _nearest(names: list[str], values: list[float], target: float) -> tuple[str, float]:
-    pairs = zip(names, values, strict=True)
-    name, value = min(pairs, key=lambda pair: (abs(pair[1] - target), pair[0]))
+    unit = abs(target) or 1.0
+
+    def far(pair: tuple[str, float]) -> tuple[float, str]:
+        # two sections lie equally far from their mean; the last bit of a float may not choose between them
+        return round(abs(pair[1] - target) / unit, 9), pair[0]
+
+    name, value = min(zip(names, values, strict=True), key=far)
     return name, float(value)
 
 
