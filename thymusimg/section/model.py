@@ -164,6 +164,11 @@ class Grid:
     factor: int
     frame: Window | None = None
 
+    def __post_init__(self) -> None:
+        """Make a window of the frame: from a file it comes as four bare numbers."""
+        if self.frame is not None:
+            object.__setattr__(self, "frame", Window(*self.frame))
+
     @classmethod
     def of(cls, slide_shape: tuple[int, int], slide_pixel_um: float, frame: Window | None = None) -> Grid:
         """Return the grid of a slide of ``slide_shape`` pixels of ``slide_pixel_um`` µm, or of a frame of it."""
