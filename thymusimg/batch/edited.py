@@ -11,10 +11,12 @@ import pandas as pd
 
 from thymusimg.batch.corrections import count_corrected, with_corrections
 from thymusimg.batch.folder import RunFolder
+from thymusimg.batch.keys import hash_inputs, keys_of
 from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.batch.run import RunRecord, run_record
+from thymusimg.batch.stages import with_stages
 from thymusimg.batch.tables import write_exclusions, write_tables
-from thymusimg.batch.task import Job, Outcome, hash_inputs, key_of, opened_as
+from thymusimg.batch.task import Job, Outcome, opened_as
 from thymusimg.errors import OutputError
 from thymusimg.pipeline import measure_counted
 from thymusimg.progress import Progress, silent
@@ -109,9 +111,9 @@ def save_edited_section(
         progress("writing", 0.0)
         inputs = hashing.result()
         job = Job(row, prepared.settings, out, tuple(controls), refused)
-        content = bundle_content(
-            result, drawing.result(), key=key_of(job, section, inputs), inputs=inputs, opened=opened_as(row)
-        )
+        keys = keys_of(job, section, inputs)
+        content = bundle_content(result, drawing.result(), key=keys.result, inputs=inputs, opened=opened_as(row))
+        content = with_stages(content, keys.stages, prepared, None)
     path = folder.bundle(row.section_id)
     write_bundle(path, with_corrections(content, corrected, corrections), threads=prepared.settings.compute.threads)
     outcome = Outcome(row.section_id, "edited", inputs, result.seconds)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from thymusimg.models.card import Task
+    from thymusimg.models.card import ModelCard, Task
     from thymusimg.settings import Settings
     from thymusimg.study.design import SectionRow
 
@@ -40,15 +40,23 @@ def models_of(settings: Settings) -> tuple[dict[Task, tuple[str, str]], bool]:
     """
     wanted: dict[Task, str] = {"compartments": settings.compartments.method, "cells": settings.cells.method}
     models: dict[Task, tuple[str, str]] = {}
-    network = False
     for task, method in wanted.items():
-        if method in WITHOUT_MODEL:
-            continue
-        try:
-            card = find_model(method, task).card
-        except ModelError:
-            network = True
-        else:
+        card = None if method in WITHOUT_MODEL else _card(method, task)
+        if card is not None:
             models[task] = (method, card.sha256)
-            network |= card.kind not in ON_CPU
-    return models, network
+    return models, any(needs_network(method, task) for task, method in wanted.items())
+
+
+def needs_network(method: str, task: Task) -> bool:
+    """Whether a method runs a network, so that it matters on which device."""
+    if method in WITHOUT_MODEL:
+        return False
+    card = _card(method, task)
+    return card is None or card.kind not in ON_CPU
+
+
+def _card(method: str, task: Task) -> ModelCard | None:
+    try:
+        return find_model(method, task).card
+    except ModelError:
+        return None

@@ -5,25 +5,43 @@ from __future__ import annotations
 import json
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.batch.corrections import Corrections, count_corrected, with_corrections
 from thymusimg.batch.folder import RunFolder, writing
+from thymusimg.batch.keys import control_key, hash_inputs, keys_of
 from thymusimg.batch.record import bundle_content, draw_pictures
+from thymusimg.batch.stages import (
+    HalfWay,
+    Kept,
+    as_result,
+    found_again,
+    measured_again,
+    prepare_again,
+    with_stages,
+)
 from thymusimg.cells.gate import ControlEvidence
 from thymusimg.channels.open import open_section
 from thymusimg.errors import CancelledError, SectionError, ThymusimgError, UnreadableError
-from thymusimg.pipeline import control_evidence, measure_counted, models_of, prepare_section
+from thymusimg.pipeline import control_evidence, measure_counted
 from thymusimg.progress import Progress, silent
-from thymusimg.provenance import result_key, sha256_of
+from thymusimg.report.edited import mask_edits
+from thymusimg.section.manifest import damage
 from thymusimg.section.store import Bundle, write_bundle
+from thymusimg.section.survey_cache import KEPT_FROM_PX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
+    from thymusimg.batch.keys import Keys
+    from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
+    from thymusimg.section.store import BundleContent
     from thymusimg.settings import Settings
     from thymusimg.study.design import SectionRow
 
@@ -52,6 +70,8 @@ class Outcome:
     inputs: Mapping[str, str]
     seconds: Mapping[str, float] = field(default_factory=dict)
     failure: Failure | None = None
+    reused: frozenset[str] = frozenset()
+    """Stages whose results an earlier run had left; see :data:`thymusimg.batch.keys.STAGES`."""
 
 
 @dataclass(frozen=True)
@@ -91,27 +111,81 @@ def _analyse(job: Job, progress: Progress) -> Outcome:
         try:
             hashing = pool.submit(hash_inputs, job.row)
             path = folder.bundle(job.row.section_id)
-            known, corrections = _known(path)
-            if known and not job.restart and known == key_of(job, section, hashing.result()):
-                return Outcome(job.row.section_id, "edited" if corrections else "reused", hashing.result())
-            prepared = prepare_section(section, job.settings, progress=progress, cache=folder.cache)
-            corrected = count_corrected(
-                prepared, corrections, controls=job.controls, refused=job.gate_refused, progress=progress
-            )
-            drawing = pool.submit(draw_pictures, corrected.counted)  # while the numbers are taken
-            result = measure_counted(corrected.counted, progress=progress)
-            progress("writing", 0.0)
-            inputs = hashing.result()
-            key = key_of(job, section, inputs)
-            content = bundle_content(result, drawing.result(), key=key, inputs=inputs, opened=opened_as(job.row))
-            if corrections is not None:
-                content = with_corrections(content, corrected, corrections)
+            kept, corrections = _known(path)
+            if kept is not None and not job.restart:
+                keys = keys_of(job, section, hashing.result())
+                if kept.bundle is not None and kept.bundle.attributes.get("key") == keys.result:
+                    return Outcome(job.row.section_id, "edited" if corrections else "reused", hashing.result())
+            work = _Work(job, section, kept, corrections, hashing, folder.cache, progress)
+            outcome, content = work.do(pool)
             if _saved_meanwhile(path, corrections):  # somebody corrected it while it was measured: theirs stands
-                return Outcome(job.row.section_id, "edited", inputs, result.seconds)
+                return replace(outcome, status="edited")
             write_bundle(path, content, threads=job.settings.compute.threads)
+            work.half_way.drop()
         finally:
             section.image.close()
-    return Outcome(job.row.section_id, "edited" if corrections else "measured", inputs, result.seconds)
+    return outcome
+
+
+@dataclass
+class _Work:
+    """One section that is not what it should be: as much of it as must be, done again."""
+
+    job: Job
+    section: Section
+    kept: Kept | None
+    corrections: Corrections | None
+    hashing: Future[dict[str, str]]
+    cache: Path
+    progress: Progress
+
+    @cached_property
+    def keys(self) -> Keys:
+        return keys_of(self.job, self.section, self.hashing.result())
+
+    @property
+    def half_way(self) -> HalfWay:
+        return HalfWay(self.cache, self.keys.stages)
+
+    def do(self, pool: ThreadPoolExecutor) -> tuple[Outcome, BundleContent]:
+        job, progress, corrections = self.job, self.progress, self.corrections
+        prepared, reused = self._prepare()
+        kept = None if job.restart else self.kept
+        found = None if corrections else found_again(prepared, kept, self.keys.stages)
+        corrected = count_corrected(
+            prepared, corrections, controls=job.controls, refused=job.gate_refused, found=found, progress=progress
+        )
+        drawing = pool.submit(draw_pictures, corrected.counted)  # while the numbers are taken
+        known = None if found is None else measured_again(kept, self.keys.stages)
+        if known is None:
+            result = measure_counted(corrected.counted, progress=progress)
+        else:
+            result = as_result(corrected.counted, known)
+        progress("writing", 0.0)
+        inputs = self.hashing.result()
+        content = bundle_content(
+            result, drawing.result(), key=self.keys.result, inputs=inputs, opened=opened_as(job.row)
+        )
+        content = with_stages(content, self.keys.stages, prepared, None if corrections else corrected.counted)
+        if corrections is not None:
+            content = with_corrections(content, corrected, corrections)
+        done = reused | ({"cells"} if found else set()) | ({"measurements"} if known else set())
+        status = "edited" if corrections else "measured"
+        return Outcome(job.row.section_id, status, inputs, result.seconds, reused=frozenset(done)), content
+
+    def _prepare(self) -> tuple[Prepared, frozenset[str]]:
+        """Prepare the section, or take it from where it waits."""
+        job, kept = self.job, None if self.job.restart else self.kept
+        waits = prod(self.section.shape) >= KEPT_FROM_PX
+        if kept is None and not job.restart and (waits or job.row.subject.negative_control):
+            kept = self.half_way.load()
+        stages = self.keys.stages if kept is not None else {}
+        prepared, reused = prepare_again(
+            self.section, job.settings, kept, stages, progress=self.progress, cache=self.cache
+        )
+        if waits and "compartments" not in reused:
+            self.half_way.save(prepared)
+        return prepared, reused
 
 
 def _saved_meanwhile(path: Path, corrections: Corrections | None) -> bool:
@@ -145,39 +219,29 @@ def opened_as(row: SectionRow) -> dict[str, Any]:
     }
 
 
-def hash_inputs(row: SectionRow) -> dict[str, str]:
-    """Return the SHA-256 of every file that a row names, by path."""
-    files = (*row.files, *((row.roi,) if row.roi else ()))
-    return {str(file): sha256_of(file) for file in files}
+def _known(path: Path) -> tuple[Kept | None, Corrections | None]:
+    """Return what an earlier run left of a section, and what people corrected in it.
 
-
-def key_of(job: Job, section: Section, inputs: Mapping[str, str]) -> str:
-    """Return the hash under which the result of a job may be reused."""
-    settings = job.settings.model_dump(mode="json", exclude={"study", "compute"})
-    request: dict[str, Any] = {
-        "settings": settings,
-        "subject": asdict(job.row.subject),
-        "roles": dict(section.roles),
-        "scene": job.row.scene,
-        "projection": job.row.projection,
-        "pixel_size_um": section.pixel_size_um,
-        "controls": [asdict(c) for c in job.controls],
-        "gate_refused": job.gate_refused,
-    }
-    if models := models_of(job.settings):  # other weights under the same name: measured again
-        request["models"] = models
-    return result_key(sorted(inputs.values()), request)
-
-
-def _known(path: Path) -> tuple[str, Corrections | None]:
-    """Return the key of the bundle that is there, and what people corrected in it."""
+    Raises
+    ------
+    UnreadableError
+        If the bundle is damaged and holds corrections, which must not be lost in silence.
+    """
     if not path.exists():
-        return "", None
+        return None, None
+    lost = damage(path)
     try:
         bundle = Bundle.open(path)
-        return str(bundle.attributes.get("key", "")), Corrections.of(bundle)
     except UnreadableError:  # half a bundle from elsewhere: measured again
-        return "", None
+        return None, None
+    if not lost:
+        return Kept.of(bundle), Corrections.of(bundle)
+    if mask_edits(bundle.attributes):
+        raise UnreadableError(
+            f"{path}: damaged ({lost}), and it holds corrections by people. Put it back from a copy, or move it "
+            "away to measure the section without them."
+        )
+    return None, None
 
 
 def control_row(job: Job) -> ControlEvidence | Failure:
@@ -186,12 +250,11 @@ def control_row(job: Job) -> ControlEvidence | Failure:
     try:
         section = open_row(job.row)
         try:
-            key = key_of(job, section, hash_inputs(job.row))
-            kept = folder.cache / "controls" / f"{key}.json"
-            if kept.exists() and not job.restart:
-                return ControlEvidence(**json.loads(kept.read_text(encoding="utf-8")))
-            prepared = prepare_section(section, job.settings, cache=folder.cache)
-            evidence = control_evidence(prepared)
+            keys = keys_of(job, section, hash_inputs(job.row))
+            kept = folder.cache / "controls" / f"{control_key(job, keys)}.json"
+            if not job.restart and (known := _evidence(kept)) is not None:
+                return known
+            evidence = control_evidence(_prepared_control(job, section, keys, folder))
         finally:
             section.image.close()
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +263,25 @@ def control_row(job: Job) -> ControlEvidence | Failure:
     except Exception as error:  # noqa: BLE001  as in analyse_row
         return _failure(job.row, "negative control", error)
     return evidence
+
+
+def _evidence(file: Path) -> ControlEvidence | None:
+    try:
+        return ControlEvidence(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # away, or half of it: measured again
+        return None
+
+
+def _prepared_control(job: Job, section: Section, keys: Keys, folder: RunFolder) -> Prepared:
+    """Prepare a control, and keep it until it is analysed as every other section is."""
+    half_way = HalfWay(folder.cache, keys.stages)
+    kept = None
+    if not job.restart:
+        kept = _known(folder.bundle(job.row.section_id))[0] or half_way.load()
+    prepared, reused = prepare_again(section, job.settings, kept, keys.stages, cache=folder.cache)
+    if "compartments" not in reused:
+        half_way.save(prepared)
+    return prepared
 
 
 def _failure(row: SectionRow, stage: str, error: Exception) -> Failure:
