@@ -114,11 +114,20 @@ def demo(
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Folder of slides.")]) -> None:
-    """Write a commented study.toml and a study table for a folder of slides."""
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of slides; both files are written into it.")],
+    channel: Channels = None,
+    subfolders: Annotated[
+        bool, typer.Option("--subfolders/--no-subfolders", help="Whether slides in subfolders belong to the study.")
+    ] = True,
+    semicolon: Annotated[
+        bool, typer.Option("--semicolon", help="Semicolons in the table, as a German or French spreadsheet wants.")
+    ] = False,
+) -> None:
+    """Write a commented study.toml and a study table for a folder of slides, and say what is yours to fill in."""
     from thymusimg.cli.studies import write_init
 
-    write_init(folder)
+    write_init(folder, channels=channel or [], subfolders=subfolders, semicolon=semicolon)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -179,28 +180,35 @@ def run_demo(out: Path, workers: int, command: str) -> int:
     return 1 if record.failures else 0
 
 
-def write_init(folder: Path) -> None:
+def write_init(
+    folder: Path, *, channels: Sequence[str] = (), subfolders: bool = True, semicolon: bool = False
+) -> None:
     """Write ``study.toml`` and ``study.csv`` into a folder of slides; never over what is there.
 
     Raises
     ------
     CallError
-        If either file is there already.
+        If either file is there already, or the folder holds no slides.
     """
     from thymusimg.study.template import init_study
 
-    toml, table = init_study(folder)
-    files = {folder / "study.toml": toml, folder / "study.csv": table}
-    for file in files:
+    files = {name: folder / name for name in ("study.csv", "study.toml")}
+    for file in files.values():
         if file.exists():
             raise CallError(f"{file} is there already; move it away first, or edit it.")
-    for file, text in files.items():
+    template = init_study(folder, subfolders=subfolders, semicolon=semicolon, channels=parse_channels(channels))
+    for line in template.said:
+        typer.echo(line)
+    texts = {"study.csv": (template.table, "utf-8-sig"), "study.toml": (template.toml, "utf-8")}
+    for name, (text, encoding) in texts.items():
         try:
-            file.write_text(text, encoding="utf-8-sig" if file.suffix == ".csv" else "utf-8")
+            files[name].write_text(text, encoding=encoding, newline="")
         except OSError as error:
-            raise OutputError(f"{file}: cannot be written ({error.strerror or error})") from None
-        typer.echo(f"Wrote {file}")
-    typer.echo(f"Fill in animal and group, then: thymusimg run {folder / 'study.toml'} --out RESULTS")
+            raise OutputError(f"{files[name]}: cannot be written ({error.strerror or error})") from None
+    out = folder.resolve().parent / f"{folder.resolve().name}-results"
+    typer.echo(f"1. {files['study.csv']}: fill in animal and group in every row, and every ?.")
+    typer.echo(f"2. {files['study.toml']}: take the # off reference, and give it the group to compare with.")
+    typer.echo(f"3. {shlex.join(['thymusimg', 'run', str(files['study.toml']), '--out', str(out)])}")
 
 
 def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> Settings:

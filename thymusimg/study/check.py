@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ASK = "?"
+_CHANNEL = "type the number (from 0) or name of its channel, none if there is none (see 'thymusimg inspect SLIDE')"
+_WANTED = {
+    **dict.fromkeys(ROLES, _CHANNEL),
+    "pixel_size_um": "type µm per pixel, like 0.325",
+    "projection": "type max or mean",
+}
+"""What a person must say where a template left ``?``."""
+
 
 def check_rows(
     sheet: Sheet, settings: StudySettings, endpoints: Collection[str]
@@ -74,7 +83,15 @@ class _Reader:
         self.faults = faults
 
     def text(self, column: str) -> str:
-        return self.row.cells.get(column, "")
+        found = self.row.cells.get(column, "")
+        return "" if found == _ASK and column != "notes" else found
+
+    def asked(self) -> None:
+        """Name the cells in which ``thymusimg init`` left a question."""
+        for column, cell in self.row.cells.items():
+            if cell == _ASK and column in TABLE_COLUMNS and column not in (*REQUIRED_COLUMNS, "notes"):
+                what = _WANTED.get(column, "fill it in, or leave it empty if it is not known")
+                self.faults.add(f"still '?': {what}", column, self.row.number)
 
     def read(self, column: str, parse: Callable[[str], T], otherwise: T) -> T:
         try:
@@ -108,6 +125,8 @@ class _Reader:
             )
         subject = self.subject()
         needed = not subject.exclude
+        if needed:
+            self.asked()
         path, paths = self.file("path", needed), self.paths(needed)
         decimal_comma = self.sheet.separator != ","
         return SectionRow(
