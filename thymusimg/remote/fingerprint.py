@@ -1,9 +1,9 @@
 """What tells the content of a store behind an address from any other, without fetching its pixels.
 
-The fingerprint is the SHA-256 of the store's metadata (its bytes) and of one line for every stored piece of
-its images: the key, the size, and the server's ``ETag``; where there is no ETag, ``Last-Modified``; where there is neither,
-the SHA-256 of the bytes. A piece that is missing is written down as missing. It is sound as far as the server keeps
-RFC 9110, by which another content has another ETag; it differs from the hash of a copy on disk.
+The fingerprint is the SHA-256 of the store's metadata (its bytes) and of one line for every stored piece of its
+images: the key, the size, and the server's ``ETag``; without one, ``Last-Modified``; where there is neither, the
+SHA-256 of the bytes. A missing piece is written down as missing. It is sound as far as the server keeps RFC 9110,
+by which another content has another ETag; it differs from the hash of a copy on disk.
 """
 
 from __future__ import annotations

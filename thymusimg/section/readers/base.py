@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import psutil
 
 from thymusimg.errors import SceneError, ThymusimgError, UnreadableError, UnsupportedFormatError
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 MAX_SIDE_PX = 1_000_000
 """A declared side beyond this is a broken or hostile file: the largest slides are 4 × 10⁵ px."""
 
+MAX_PIXELS = 2e11
+"""More than any scanner makes of a slide of 76 × 26 mm (at 0.1 µm: 2 × 10¹¹); 10⁶ × 10⁶ px is a hostile header."""
+
+MAX_BLOCK_BYTES = 16 * 2**30
+"""A single tile, strip or chunk that would decode to more than this is a broken header."""
+
+BLOCK_COPIES = 2.2
+"""Memory for a block while it is decoded, over its size: the bytes, the array of them, the packed block."""
+
 MAX_EXPANSION = 1e6
 """Declared bytes over stored bytes. A sparse 65,536² slide reaches 10⁵; beyond this the header lies."""
 
@@ -30,6 +40,7 @@ DECODING_ERRORS = (
     ValueError,
     OSError,
     EOFError,
+    RecursionError,
     LookupError,
     TypeError,
     ArithmeticError,
@@ -169,11 +180,38 @@ def check_size(path: str, shape: tuple[int, int], pixel_bytes: int, file_bytes: 
         raise UnreadableError(
             f"{path}: declares {width} × {height} px, more than {MAX_SIDE_PX:,} a side. The header is damaged."
         )
+    if float(height) * width > MAX_PIXELS:
+        raise UnreadableError(
+            f"{path}: declares {width} × {height} px, more than fit on a slide. The header is damaged."
+        )
     declared = float(height) * width * pixel_bytes
     if declared > 1e9 and declared > MAX_EXPANSION * max(file_bytes, 1):
         raise UnreadableError(
             f"{path}: declares {width} × {height} px ({declared / 1e9:.0f} GB) in a file of {file_bytes:,} bytes. "
             "The header is damaged."
+        )
+
+
+def check_block(path: str, size: int) -> None:
+    """Refuse blocks that cannot be decoded in the memory there is: each is decoded whole.
+
+    Parameters
+    ----------
+    size : int
+        Decoded bytes of one block.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    if size > MAX_BLOCK_BYTES:
+        raise UnreadableError(f"{path}: one block would decode to {size:,} bytes. The header is damaged.")
+    free = psutil.virtual_memory().available
+    if size > 2**26 and BLOCK_COPIES * size > free:
+        raise UnreadableError(
+            f"{path}: stores its pixels in blocks of {size / 2**30:.1f} GB, each decoded whole; that needs "
+            f"{BLOCK_COPIES * size / 2**30:.1f} GB of memory and {free / 2**30:.1f} GB are free. Save it in tiles "
+            "(512 px), or use a machine with more memory."
         )
 
 

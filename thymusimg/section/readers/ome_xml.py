@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_XML_BYTES = 50 * 2**20
 """No slide's description is longer; a longer one is refused before it is parsed."""
 
+MAX_XML_TAGS = 2_000_000
+
 
 @dataclass(frozen=True)
 class OmeImage:
@@ -38,6 +40,8 @@ def check_xml(path: str, text: str) -> None:
     """
     if len(text) > MAX_XML_BYTES:
         raise UnreadableError(f"{path}: its XML description has {len(text):,} bytes, more than any slide needs.")
+    if text.count("<") > MAX_XML_TAGS:
+        raise UnreadableError(f"{path}: its XML description has millions of elements, more than any slide needs.")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise UnreadableError(
             f"{path}: its XML description declares entities (<!DOCTYPE or <!ENTITY); refused as unsafe."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from thymusimg.errors import UnreadableError, UnsupportedFormatError
@@ -60,8 +61,12 @@ def read_head(path: Path) -> bytes:
         If the file is missing, empty, a folder, or may not be read.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableError(f"{path}: is no file (a device, socket or pipe).")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
+    except UnreadableError:
+        raise
     except FileNotFoundError:
         raise UnreadableError(f"{path}: there is no such file.") from None
     except PermissionError:

@@ -23,7 +23,13 @@ from thymusimg.section.readers.base import (
 from thymusimg.section.readers.ome_xml import MAX_XML_BYTES, check_xml
 from thymusimg.section.readers.tiff_axes import Axes, read_axes
 from thymusimg.section.readers.tiff_colour import Colour, lossy_name, read_colour
-from thymusimg.section.readers.tiff_metadata import FORMATS, TiffMetadata, check_not_part, read_metadata
+from thymusimg.section.readers.tiff_metadata import (
+    FORMATS,
+    TiffMetadata,
+    check_companions,
+    check_not_part,
+    read_metadata,
+)
 from thymusimg.section.readers.tiff_pixels import SPILLED_BLOCK_BYTES, LevelPlan, TiffPixels, plan_level
 
 if TYPE_CHECKING:
@@ -202,6 +208,7 @@ def _check_description(name: str, tiff: Any) -> None:
     if "<" in text[:1000]:
         check_xml(name, text)
         check_not_part(name, text)
+        check_companions(name, text)
     if first.dtype is None:
         bits, kind = first.bitspersample, first.sampleformat
         raise UnsupportedFormatError(f"{name}: pixels of {bits} bits (sample format {kind}) are no intensities.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thymusimg.errors import UnsupportedFormatError
+from thymusimg.errors import UnreadableError, UnsupportedFormatError
 from thymusimg.section.pixel_size import to_um
 from thymusimg.section.readers.ome_xml import found, number, ome_images, parse_xml
 
@@ -239,6 +240,24 @@ def _max_sample_value(key: Any) -> float | None:
     if isinstance(value, int) and value >= 255 and (value + 1) & value == 0:
         return float(value)
     return None
+
+
+def check_companions(path: str, description: str) -> None:
+    """Refuse a set of files of which one is named outside the set's folder.
+
+    The names are opened as they stand; a path could lead to any file, a device, or another machine's share.
+
+    Raises
+    ------
+    UnreadableError
+    """
+    for match in re.finditer(r"FileName\s*=\s*(\"[^\"]*\"|'[^']*')", description):
+        name = html.unescape(match[1][1:-1])
+        if re.search(r"[/\\:]", name) or name in ("", ".", "..") or not name.isprintable():
+            raise UnreadableError(
+                f"{path}: its description names a file outside its folder ({name[:60]!r}); refused. Keep all files "
+                "of the set in one folder and save the set again."
+            )
 
 
 def check_not_part(path: str, description: str) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thymusimg.errors import UnreadableError
+from thymusimg.section.readers.base import check_block
 from thymusimg.section.readers.blocks import SPILL_BYTES, BlockCache, ByteFile
+from thymusimg.section.readers.coded_size import check_coded_size, check_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,14 +20,12 @@ if TYPE_CHECKING:
 
     from thymusimg.section.model import Window
 
+JPEG_START = b"\xff\xd8"
 JPEG_COMPRESSIONS = (6, 7, 34892, 33007)
 """Compressions whose tables lie in a tag of the page and not in the block."""
 
 SPILLED_BLOCK_BYTES = SPILL_BYTES
 """A block beyond this is kept in a temporary file."""
-
-MAX_BLOCK_BYTES = 16 * 2**30
-"""A single tile or strip that would decode to more than this is a broken header."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class LevelPlan:
     decode: Callable[..., Any]
     jpegheader: bytes | None
     takes_tables: bool
+    compression: int
     block: tuple[int, int]
     samples: int
     planar: bool
@@ -135,6 +136,8 @@ class TiffPixels:
 
     def _decode(self, plan: LevelPlan, where: PagePlan, index: int) -> npt.NDArray[np.generic]:
         data = self._files[where.file].read(where.offsets[index], where.counts[index])
+        coded = data if data[:2] == JPEG_START else (where.jpegtables or plan.jpegheader or b"") + data
+        check_coded_size(plan.compression, coded if plan.takes_tables else data, plan.block)
         tables = {"jpegtables": where.jpegtables, "jpegheader": plan.jpegheader} if plan.takes_tables else {}
         segment, _, _ = plan.decode(data, index, **tables)
         block: npt.NDArray[np.generic] = segment[0]
@@ -191,6 +194,7 @@ def plan_level(path: str, series: Any, leading: list[tuple[str, int]], channel_a
         raise UnreadableError(
             f"{path}: volumetric TIFF pages ({key.imagedepth} deep) are not read. Export z planes."
         )
+    check_compression(path, int(key.compression), getattr(key.compression, "name", ""))
     dtype = np.dtype(key.dtype).newbyteorder("=")
     samples = int(key.samplesperpixel)
     planar = samples > 1 and int(key.planarconfig) == 2
@@ -214,6 +218,7 @@ def plan_level(path: str, series: Any, leading: list[tuple[str, int]], channel_a
         decode=key.decode,
         jpegheader=key.jpegheader if key.compression in JPEG_COMPRESSIONS else None,
         takes_tables=int(key.compression) in JPEG_COMPRESSIONS,
+        compression=int(key.compression),
         block=block,
         samples=samples,
         planar=planar,
@@ -221,11 +226,21 @@ def plan_level(path: str, series: Any, leading: list[tuple[str, int]], channel_a
         fill=float(key.nodata),
         pages=pages,
     )
-    if plan.block_bytes > MAX_BLOCK_BYTES:
-        raise UnreadableError(
-            f"{path}: one block would decode to {plan.block_bytes:,} bytes. The header is damaged."
-        )
+    if not plan.flat:
+        check_block(path, plan.block_bytes)
+    _check_count(path, plan)
     return plan
+
+
+def _check_count(path: str, plan: LevelPlan) -> None:
+    """Refuse pages that list fewer blocks than their size asks for."""
+    needed = 1 if plan.flat else plan.blocks[0] * plan.blocks[1] * (plan.samples if plan.planar else 1)
+    for page in plan.pages.values():
+        held = min(len(page.offsets), len(page.counts))
+        if held < needed:
+            raise UnreadableError(
+                f"{path}: a plane lists {held:,} of its {needed:,} blocks. The header is damaged: copy it again."
+            )
 
 
 def _page_order(leading: list[tuple[str, int]], channel_axis_in_page: bool) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from thymusimg.section.readers.base import (
     DECODING_ERRORS,
     LazyImage,
     Scene,
+    check_block,
     check_dtype,
     check_size,
     choose_scene,
@@ -54,7 +56,7 @@ def open_zarr(path: Path, scene: str | int | None) -> LazyImage:
         return _open(name, _root(path), scene)
     except ThymusimgError:
         raise
-    except (*DECODING_ERRORS, RecursionError) as error:
+    except DECODING_ERRORS as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnreadableError(f"{name}: its OME-Zarr metadata are broken ({reason}).") from error
 
@@ -147,6 +149,8 @@ def _image(name: str, group: Any, scene: str | int | None, title: str) -> LazyIm
     chunk = getattr(first, "chunks", first.shape)
     sizes = dict(zip(said.axes, first.shape, strict=True))
     chunks = dict(zip(said.axes, chunk, strict=True))
+    for array in said.arrays:
+        check_block(name, math.prod(getattr(array, "chunks", array.shape)) * array.dtype.itemsize)
     if max(said.shape) > 0:
         check_size(name, said.shape, dtype.itemsize, 2**63)
     count = int(sizes.get("c", 1))
