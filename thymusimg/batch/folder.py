@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from thymusimg.batch.hold import held
 from thymusimg.errors import OutputError
 from thymusimg.section.store import plain
 
@@ -68,21 +68,29 @@ class RunFolder:
         OutputError
             If another run holds it.
         """
-        with (self.path / ".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise OutputError(
-                    f"{self.path}: another run is writing here. Wait for it, or choose another folder with --out."
-                ) from None
+        with held(self.path):
             self._sweep()
             yield
 
     def _sweep(self) -> None:
         """Remove what a killed run left half-written; nobody else writes while the folder is held."""
-        for pattern in (".*.partial*", ".*.old-*"):
-            for rest in (self.path / "sections").glob(pattern):
+        sections = self.path / "sections"
+        for old in sections.glob(".*.old-*"):  # killed between two renames: the old bundle is the only one
+            place = sections / old.name[1:].rpartition(".old-")[0]
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.rename(place)
+        rests = [
+            *sections.glob(".*.partial*"), *sections.glob(".probe-*"), *self.path.glob(".*.partial"),
+            *self.path.glob(".probe-*"), *self.path.glob(".report-*.html"), *self.tables.glob(".*.partial"),
+            *self.cache.rglob(".*.partial"), *self.cache.rglob("*.part"),
+        ]  # fmt: skip
+        for rest in rests:
+            if rest.is_dir():
                 shutil.rmtree(rest, ignore_errors=True)
+            else:
+                rest.unlink(missing_ok=True)
 
     def write_table(self, name: str, table: pd.DataFrame, *, csv: bool = True) -> None:
         """Write a table as CSV (UTF-8) and Parquet; undefined values are empty.
