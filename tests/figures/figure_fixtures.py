@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from thymusimg.section.model import Grid, Subject
+from thymusimg.section.model import Grid, Subject, Window
 from thymusimg.section.store import BundleContent, LabelImage, write_bundle
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def cell_labels() -> np.ndarray:
     return labels
 
 
-def write_section(folder: Path, subject: Subject, gain: float) -> None:
-    """Write a slide under ``folder/slides`` and the bundle that a run would leave of it."""
+def write_section(folder: Path, subject: Subject, gain: float, frame: Window | None = None) -> None:
+    """Write a slide under ``folder/slides`` and the bundle that a run would leave of it, or of a frame of it."""
+    grid = Grid.of(SHAPE, PIXEL_UM, frame)
     full = pixels(gain)
     slide = folder / "slides" / f"{subject.section_id}.ome.tif"
     slide.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +73,13 @@ def write_section(folder: Path, subject: Subject, gain: float) -> None:
     write_bundle(
         folder / "sections" / f"{subject.section_id}.zarr",
         BundleContent(
-            GRID,
-            dict(zip(ROLES, coarse.astype(np.float32), strict=True)),
+            grid,
+            dict(zip(ROLES, coarse[(slice(None), *grid.place.slices)].astype(np.float32), strict=True)),
             ROLES,
             dict.fromkeys(ROLES, (0.0, 100.0)),
             {
-                "tissue": LabelImage.on_grid(tissue.astype(np.uint8), GRID),
-                "compartments": LabelImage.on_grid(labels, GRID),
+                "tissue": LabelImage.on_grid(tissue[grid.place.slices].astype(np.uint8), grid),
+                "compartments": LabelImage.on_grid(labels[grid.place.slices], grid),
                 "cells": LabelImage(SHAPE, "uint32", PIXEL_UM, 0.0, lambda w: cells[w.slices]),
             },
             {
@@ -90,7 +91,7 @@ def write_section(folder: Path, subject: Subject, gain: float) -> None:
                 "subject": asdict(subject),
                 "slide": {
                     "path": str(slide), "shape": list(SHAPE), "pixel_size_um": PIXEL_UM, "markers": ROLES,
-                    "semi_quantitative": False,
+                    "semi_quantitative": False, "frame": None if frame is None else list(frame),
                 },
                 "opened": {
                     "path": str(slide), "paths": {}, "channels": {}, "scene": None, "projection": None, "roi": None,

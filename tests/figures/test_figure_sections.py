@@ -16,7 +16,7 @@ from thymusimg.figures import Inset, Look, representative_figure, save, section_
 from thymusimg.figures.detail import full_detail
 from thymusimg.figures.frame import Frame
 from thymusimg.figures.source import find_sections
-from thymusimg.section.model import Subject
+from thymusimg.section.model import Subject, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +160,22 @@ def test_without_its_slide_an_inset_says_so(tmp_path: Path) -> None:
         slide, planes[:, ::-1, ::-1], description=words.encode(), metadata=None, photometric="minisblack"
     )
     assert "not the one that was measured" in section_figure(tmp_path, ["s"], PLAIN, inset).caption
+
+
+def test_a_frame_of_a_big_slide_shows_the_same(tmp_path: Path) -> None:
+    """A section that was analysed in a frame of its slide is drawn as if the whole slide had been."""
+    for name, frame in (("whole", None), ("framed", Window(40, 560, 40, 460))):
+        write_section(tmp_path / name, Subject("s", "m", "g"), 1.0, frame)
+        (tmp_path / name / "tables").mkdir()
+        (tmp_path / name / "tables" / "sections.csv").write_text("section_id\ns\n")
+    look = Look(panels=("merge", "outlines"), width_mm=85.0)
+    whole, framed = (
+        section_figure(tmp_path / name, ["s"], look, [Inset(250.0, 300.0, 60.0)]) for name in ("whole", "framed")
+    )
+    assert "full resolution" in framed.caption
+    for one, other in zip(whole.figure.axes, framed.figure.axes, strict=True):
+        first, second = (np.asarray(axes.images[0].get_array()).astype(int) for axes in (one, other))
+        assert np.abs(first - second).max() <= 2
 
 
 def test_one_magnification_for_all(figure_run: Path) -> None:

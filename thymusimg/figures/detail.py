@@ -43,10 +43,10 @@ class Detail:
 def coarse_detail(section: Shown, frame: Frame, pitch_um: float, roles: Iterable[str], why: str = "") -> Detail:
     """Bring the bundle's coarse planes to a panel."""
     grid = section.grid
-    window = frame.window(grid.shape, grid.pixel_um, grid.translation_um)
+    window = frame.window(grid.shape, grid.pixel_um, grid.first_um)
     planes = {
         role: sample(
-            section.planes[role][window.slices], (window.y0, window.x0), grid.pixel_um, grid.translation_um, frame,
+            section.planes[role][window.slices], (window.y0, window.x0), grid.pixel_um, grid.first_um, frame,
             pitch_um,
         )
         for role in roles
@@ -70,14 +70,14 @@ def full_detail(section: Shown, frame: Frame, pitch_um: float, roles: Iterable[s
     try:
         planes = {}
         for role in wanted:
-            if role not in slide.roles or slide.shape != section.shape:
+            if role not in slide.roles or slide.slide_shape != section.shape:
                 return coarse_detail(section, frame, pitch_um, wanted, "the slide is not the one that was measured")
             window = _aligned(frame.window(section.shape, section.pixel_um), section)
             raw = slide.read(role, window).astype(np.float32)
             fitted = _as_in_bundle(raw, window, role, section)
             if fitted is None:
                 return coarse_detail(section, frame, pitch_um, wanted, "the slide is not the one that was measured")
-            planes[role] = sample(fitted, (window.y0, window.x0), section.pixel_um, 0.0, frame, pitch_um)
+            planes[role] = sample(fitted, (window.y0, window.x0), section.pixel_um, (0.0, 0.0), frame, pitch_um)
     except (ThymusimgError, OSError) as error:
         return coarse_detail(section, frame, pitch_um, wanted, f"the slide cannot be read: {_short(error)}")
     finally:
@@ -112,12 +112,13 @@ def _as_in_bundle(
     raw: npt.NDArray[np.float32], window: Window, role: str, section: Shown
 ) -> npt.NDArray[np.float32] | None:
     """Return raw pixels as the bundle's planes have them; None where the two do not belong together."""
-    factor = section.grid.factor
+    factor, place = section.grid.factor, section.grid.place
     rows, columns = (size // factor for size in raw.shape)
-    blocks = raw[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    coarse = blocks.mean(axis=(1, 3), dtype=np.float64).ravel()
     top, left = window.y0 // factor, window.x0 // factor
-    plane = section.planes[role][top : top + rows, left : left + columns].astype(np.float64).ravel()
+    both = type(window)(top, top + rows, left, left + columns).overlap(place)
+    blocks = raw[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
+    coarse = blocks.mean(axis=(1, 3), dtype=np.float64)[both.moved(-top, -left).slices].ravel()
+    plane = section.planes[role][both.moved(-place.y0, -place.x0).slices].astype(np.float64).ravel()
     if coarse.size < _FEW:
         return None
     spread, own = coarse.std(), plane.std()

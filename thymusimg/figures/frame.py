@@ -35,9 +35,9 @@ class Frame:
         rows, columns = np.flatnonzero(tissue.any(axis=1)), np.flatnonzero(tissue.any(axis=0))
         if not rows.size:
             rows, columns = np.arange(tissue.shape[0]), np.arange(tissue.shape[1])
-        y0, x0 = (float(grid.to_um(at[0] - 0.5)) - MARGIN_UM for at in (rows, columns))
-        y1, x1 = (float(grid.to_um(at[-1] + 0.5)) + MARGIN_UM for at in (rows, columns))
-        return cls(y0, x0, y1 - y0, x1 - x0)
+        y0, x0 = grid.to_um(np.array([rows[0], columns[0]]) - 0.5) - MARGIN_UM
+        y1, x1 = grid.to_um(np.array([rows[-1], columns[-1]]) + 0.5) + MARGIN_UM
+        return cls(float(y0), float(x0), float(y1 - y0), float(x1 - x0))
 
     @classmethod
     def square(cls, y_um: float, x_um: float, size_um: float) -> Frame:
@@ -54,14 +54,17 @@ class Frame:
         places = np.asarray(um, dtype=np.float64) - np.array([self.y_um, self.x_um])
         return np.asarray(places / pitch_um, dtype=np.float64)
 
-    def window(self, shape: tuple[int, int], pixel_um: float, translation_um: float = 0.0) -> Window:
-        """Return the pixels of an image that the frame needs, a few more at its edges, none outside the image."""
+    def window(self, shape: tuple[int, int], pixel_um: float, first_um: tuple[float, float] = (0.0, 0.0)) -> Window:
+        """Return the pixels of an image that the frame needs, a few more at its edges, none outside the image.
+
+        ``first_um`` is where the centre of the image's first pixel lies (y, x).
+        """
         ends = []
-        for low_um, size_um, length in zip(
-            (self.y_um, self.x_um), (self.height_um, self.width_um), shape, strict=True
+        for low_um, size_um, length, start_um in zip(
+            (self.y_um, self.x_um), (self.height_um, self.width_um), shape, first_um, strict=True
         ):
-            low = math.floor((low_um - translation_um) / pixel_um) - _BORDER_PX
-            high = math.ceil((low_um + size_um - translation_um) / pixel_um) + _BORDER_PX
+            low = math.floor((low_um - start_um) / pixel_um) - _BORDER_PX
+            high = math.ceil((low_um + size_um - start_um) / pixel_um) + _BORDER_PX
             low = min(max(low, 0), length)
             ends += [low, max(low, min(high, length))]
         return Window(*ends)
@@ -71,7 +74,7 @@ def sample(
     pixels: npt.NDArray[np.generic],
     corner: tuple[int, int],
     pixel_um: float,
-    translation_um: float,
+    first_um: tuple[float, float],
     frame: Frame,
     pitch_um: float,
     *,
@@ -85,8 +88,10 @@ def sample(
         A part of an image.
     corner : (int, int)
         Row and column of the image where the part begins.
-    pixel_um, translation_um : float
-        Side of a pixel of the image, and where the centre of its first one lies.
+    pixel_um : float
+        Side of a pixel of the image.
+    first_um : (float, float)
+        Where the centre of the image's first pixel lies (y, x).
     frame : Frame
     pitch_um : float
         Side of a pixel of the panel.
@@ -109,8 +114,8 @@ def sample(
             source, (0, 0), math.sqrt((step**2 - 1) / 12) + 1e-6, borderType=cv2.BORDER_REPLICATE
         ).astype(np.float32)
     origin = [
-        (um + pitch_um / 2 - translation_um) / pixel_um - at
-        for um, at in zip((frame.y_um, frame.x_um), corner, strict=True)
+        (um + pitch_um / 2 - start_um) / pixel_um - at
+        for um, at, start_um in zip((frame.y_um, frame.x_um), corner, first_um, strict=True)
     ]
     matrix = np.array([[step, 0, origin[1]], [0, step, origin[0]]])
     how = (cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP

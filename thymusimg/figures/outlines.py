@@ -64,10 +64,10 @@ def find_lines(section: Shown, frame: Frame, pitch_um: float, drawn: Sequence[st
 def tint(ground: FloatPlane, section: Shown, frame: Frame, pitch_um: float) -> None:
     """Tint an (H, W, 3) float32 picture in place: an outline alone does not say which side is the cortex."""
     grid = section.grid
-    window = frame.window(grid.shape, grid.pixel_um, grid.translation_um)
+    window = frame.window(grid.shape, grid.pixel_um, grid.first_um)
     part = section.labels[window.slices]
     labels = sample(
-        part, (window.y0, window.x0), grid.pixel_um, grid.translation_um, frame, pitch_um, nearest=True
+        part, (window.y0, window.x0), grid.pixel_um, grid.first_um, frame, pitch_um, nearest=True
     )  # fmt: skip
     for compartment, colour in COMPARTMENT_COLOURS.items():
         here = labels == compartment
@@ -79,7 +79,7 @@ def _compartments(section: Shown, frame: Frame, pitch_um: float) -> list[Lines]:
     from skimage.measure import approximate_polygon, find_contours
 
     grid = section.grid
-    window = frame.window(grid.shape, grid.pixel_um, grid.translation_um)
+    window = frame.window(grid.shape, grid.pixel_um, grid.first_um)
     labels = np.pad(section.labels[window.slices], 1)
     corner = np.array([window.y0, window.x0]) - 1
     found = []

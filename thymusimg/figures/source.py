@@ -13,7 +13,6 @@ import pandas as pd
 from thymusimg.batch.folder import RunFolder
 from thymusimg.errors import CallError, UnreadableError
 from thymusimg.report.finished_run import FinishedRun, truth
-from thymusimg.section.model import Grid
 from thymusimg.section.store import Bundle
 from thymusimg.study.faults import nearest
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from thymusimg.section.model import FloatPlane, LabelPlane, Mask
+    from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask
 
 _LISTED = 12
 
@@ -67,8 +66,8 @@ class Shown:
 
     @property
     def grid(self) -> Grid:
-        """The coarse grid."""
-        return Grid.of(self.shape, self.pixel_um)
+        """The coarse grid; of a big slide it covers only the frame in which the section lies."""
+        return self.bundle.grid
 
     @property
     def markers(self) -> Mapping[str, str]:
