@@ -11,7 +11,7 @@ from thymusimg.section.readers import open_image
 from thymusimg.section.store import Bundle
 from thymusimg_napari.bundle_layers import bundle_layers
 from thymusimg_napari.layers import stain_layers
-from thymusimg_napari.overviews import overviews_for
+from thymusimg_napari.overviews import overviews_for, window_of_napari
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +37,11 @@ def read(path: str) -> list[LayerData]:
     ThymusimgError
         In plain words, if the file cannot be opened: damaged, several scenes, a stack without a projection …
     """
+    viewer = window_of_napari()
+    if viewer is not None:
+        from thymusimg_napari.line_widths import keep_lines_visible
+
+        keep_lines_visible(viewer)
     if is_bundle(Path(path)):
         return bundle_layers(Bundle.open(Path(path)))
     image = open_image(path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from thymusimg.batch.task import open_row
 from thymusimg.errors import GateError, ThymusimgError
 from thymusimg.pipeline import control_evidence
+from thymusimg.progress import silent
 from thymusimg_napari.openings import check
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def measure_controls(
         try:
             section = open_row(row)
             try:
-                found.append(control_evidence(check(section, settings, lambda _stage, _part: None)))
+                found.append(control_evidence(check(section, settings, silent).prepared))
             finally:
                 section.image.close()
         except ThymusimgError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from thymusimg_napari.measuring import shown
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from thymusimg_napari.measuring import Meaning
+
+
+_LONG, _LONG_PX = 14, 96
 
 
 class FrameModel(QAbstractTableModel):
@@ -51,6 +54,8 @@ class FrameModel(QAbstractTableModel):
             return shown(value.item() if isinstance(value, np.generic) else value)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self.tips[row] if self.tips else self._tip(index.column())
+        if role == Qt.ItemDataRole.SizeHintRole and len(str(self.frame.iat[row, index.column()])) > _LONG:
+            return QSize(_LONG_PX, 20)  # a long name must not push the other columns out of sight
         if role == Qt.ItemDataRole.TextAlignmentRole and self._is_number(index.column()):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None

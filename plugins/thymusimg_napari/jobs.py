@@ -172,6 +172,14 @@ def tell(error: BaseException) -> None:
         notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
+def warn(text: str) -> None:
+    """Show a warning, if there is one."""
+    from napari.utils.notifications import show_warning
+
+    if text:
+        show_warning(text)
+
+
 class Latest:
     """A live preview: only the newest request is worked on; what came in between is dropped.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from thymusimg.compartments.edited import redraw
 from thymusimg.compartments.model import Compartment
@@ -15,7 +16,7 @@ from thymusimg_napari.contours import same_selection, show_confidence, show_line
 from thymusimg_napari.following import Follower, with_contours
 from thymusimg_napari.keeping import keeper_of
 from thymusimg_napari.layers import compartment_layer, replace_layer
-from thymusimg_napari.line_widths import LineWidths
+from thymusimg_napari.line_widths import keep_lines_visible
 from thymusimg_napari.map_journal import TARGET, kept, rebuilt
 from thymusimg_napari.painting import EditedMap, Source, class_name, painted_box
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from thymusimg_napari.autosave import Snapshot
     from thymusimg_napari.contours import Contours
     from thymusimg_napari.following import Drawn
-    from thymusimg_napari.painting import Change
+    from thymusimg_napari.painting import Box, Change
     from thymusimg_napari.session import Session
 
 _VERBS = {"paint": "painted", "polygon": "outlined", "fill": "filled", "erase": "erased"}
@@ -62,7 +63,7 @@ class CompartmentMap:
         self._section: Section | None = None
         self._own = False
         self._follower = Follower()
-        self._widths = LineWidths(viewer)
+        self._widths = keep_lines_visible(viewer)
         session.when_settled = self.when_settled
         keeper_of(session).keep(TARGET, self._kept)
         _NEWEST[session] = self
@@ -132,7 +133,16 @@ class CompartmentMap:
         verb = _VERBS.get(mode, "painted")
         gone = mode == "erase" or code == Compartment.BACKGROUND
         what = "erased tissue" if gone else f"{verb} {class_name(code)}"
-        self._took(self.map.took(what, painted_box(event.value)))
+        box, edited = painted_box(event.value), self.map
+        change = edited.took(what, box)
+        if change is not None:
+            self._took(change)
+        else:  # napari tells of a polygon and of a fill before it writes them
+            QTimer.singleShot(0, lambda: self._wrote(edited, what, box))
+
+    def _wrote(self, edited: EditedMap, what: str, box: Box | None) -> None:
+        if edited is self.map and not self.retired:
+            self._took(edited.took(what, box))
 
     def correct(self, what: str, labels: LabelPlane) -> bool:
         """Put corrected labels in place of these; whether anything changed."""

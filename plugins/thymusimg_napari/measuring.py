@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NOT_LOOKED_FOR = "cells were not looked for yet: find them in the Cells widget"
 UNDEFINED = "—"
+_WHOLE_FROM, _POWERS_FROM = 1e4, 1e9
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,15 @@ def measure_now(prepared: Prepared, counted: Counted | None, settings: Settings)
 
 
 def number_rows(measured: Measured) -> tuple[pd.DataFrame, list[str]]:
-    """Return ``measurement, value, unit`` of every column of a section, and what is said of each on hover."""
+    """Return ``measurement, value, unit`` of every column of a section, and what is said of each on hover.
+
+    What a study's table would say of the section, and does not, is left out.
+    """
     rows, tips = [], []
     for column in columns("sections"):
         value = measured.section[column.name]
+        if column.unit == "text" and not value:
+            continue
         rows.append((column.name, shown(value), "" if column.unit in ("text", "yes or no") else column.unit))
         reason = measured.reasons.get(column.name, "")
         tips.append(meaning_of(column).tip + (f"\nUndefined: {reason}" if reason else ""))
@@ -92,8 +98,8 @@ def shown(value: object) -> str:
 
     Examples
     --------
-    >>> shown(0.123456), shown(float("nan")), shown(True), shown(1234)
-    ('0.1235', '—', 'yes', '1,234')
+    >>> shown(0.123456), shown(float("nan")), shown(True), shown(1234), shown(1351234.5)
+    ('0.1235', '—', 'yes', '1,234', '1,351,234')
     """
     if value is None:
         return UNDEFINED
@@ -102,7 +108,9 @@ def shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return UNDEFINED if math.isnan(value) else f"{value:.4g}"
+        if math.isnan(value):
+            return UNDEFINED
+        return f"{value:,.0f}" if _WHOLE_FROM <= abs(value) < _POWERS_FROM else f"{value:.4g}"
     return str(value)
 
 

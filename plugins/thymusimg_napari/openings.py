@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from thymusimg.batch.task import open_row
 from thymusimg.channels.open import name_section
 from thymusimg.channels.roles import propose_roles
-from thymusimg.errors import PixelSizeError
+from thymusimg.errors import MissingExtraError, ModelError, PixelSizeError, SettingsError, UnreadableError
 from thymusimg.pipeline import prepare_section
 from thymusimg.section.model import Subject
 from thymusimg.section.pixel_size import check_pixel_size
 from thymusimg.section.readers import open_composite, open_image
+from thymusimg.section.store import Bundle
+from thymusimg.settings import Settings
 from thymusimg.study.model import SectionRow
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from thymusimg.pipeline import Prepared
     from thymusimg.progress import Progress
     from thymusimg.section.model import Section
-    from thymusimg.settings import Settings
+    from thymusimg.settings.compartments import CompartmentSettings
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,46 @@ def open_now(row: SectionRow) -> Section:
     return open_row(row)
 
 
-def check(section: Section, settings: Settings, progress: Progress) -> Prepared:
-    """Survey a section, find its tissue and check its quality; compartments by the rule, which needs no model."""
-    rule = settings.model_copy(
-        update={"compartments": settings.compartments.model_copy(update={"method": "keratin"})}
-    )
-    return prepare_section(section, rule, progress=progress)
+@dataclass(frozen=True)
+class Checked:
+    """A section with its compartments, and what a person must know of how they were drawn."""
+
+    prepared: Prepared
+    note: str = ""
+
+
+def check(section: Section, settings: Settings, progress: Progress, bundle: Path | None = None) -> Checked:
+    """Survey a section, find its tissue, check its quality, and draw its compartments.
+
+    Parameters
+    ----------
+    bundle : Path, optional
+        Where the section's results lie, if it has any: the compartments are drawn as they were for these. Without
+        any, or without the model that they were drawn by, it is the rule that draws, which needs no model.
+    """
+    stored, note = stored_compartments(bundle), ""
+    if stored is not None:
+        try:
+            return Checked(prepare_section(section, _with(settings, stored), progress=progress))
+        except (ModelError, MissingExtraError) as error:
+            note = (
+                f"{section.section_id}: the compartments among its results cannot be drawn here; "
+                f"the rule's are shown. {error}"
+            )
+    rule = settings.compartments.model_copy(update={"method": "keratin"})
+    return Checked(prepare_section(section, _with(settings, rule), progress=progress), note)
+
+
+def stored_compartments(bundle: Path | None) -> CompartmentSettings | None:
+    """Return the settings that the compartments of a bundle were drawn with; None where there is none."""
+    if bundle is None or not bundle.is_dir():
+        return None
+    try:
+        stored = Bundle.open(bundle).attributes["settings"]
+        return Settings.from_mapping(stored, where=str(bundle)).compartments
+    except (UnreadableError, SettingsError, KeyError):  # unfinished, or of another version: it is made anew
+        return None
+
+
+def _with(settings: Settings, compartments: CompartmentSettings) -> Settings:
+    return settings.model_copy(update={"compartments": compartments})

@@ -22,7 +22,7 @@ def overviews_for(image: Image) -> list[list[npt.NDArray[Any]]] | None:
     overviews = Overviews(image)
     if not overviews.factors:
         return None
-    viewer = _viewer()
+    viewer = window_of_napari()
     if viewer is None:
         for band in overviews.bands():
             overviews.fill(band)
@@ -57,7 +57,8 @@ def refresh(viewer: Any, overviews: Overviews) -> None:
             layer.refresh()
 
 
-def _viewer() -> Any | None:
+def window_of_napari() -> Any | None:
+    """Return the viewer that has a window, or None in a script without one."""
     from napari import current_viewer
 
     viewer = current_viewer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ FIRST = (
 """Stand at the head of the list."""
 TITLES = {shown.curve: (shown.title, shown.x_label) for shown in SHOWN}
 LINE = "#e0523f"
+LABEL_SIGNS = 44
+"""A longer label of an axis is broken: a dock is narrow."""
 
 
 class CurvePlot(QWidget):
@@ -108,7 +111,8 @@ class CurvePlot(QWidget):
         if np.isfinite(low).any():
             axes.fill_between(x, low, high, color=front, alpha=0.2, linewidth=0)
         axes.plot(x, value, color=LINE, linewidth=1.6, marker="o" if len(x) < 40 else "", markersize=2.5)
-        axes.set_xlabel(TITLES.get(curve.name, ("", f"{curve.x_name}, {curve.x_unit}"))[1] or curve.x_name)
+        label = TITLES.get(curve.name, ("", f"{curve.x_name}, {curve.x_unit}"))[1] or curve.x_name
+        axes.set_xlabel(fill(label, LABEL_SIGNS))
         axes.set_ylabel(curve.unit)
         if curve.x_name in ("wavelength", "tile side"):
             axes.set_xscale("log")

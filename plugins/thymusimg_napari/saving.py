@@ -142,6 +142,12 @@ def corrections_of(out: Path, row: SectionRow) -> Corrections | None:
     return Corrections.of(Bundle.open(path)) if path.is_dir() else None
 
 
+def bundle_of(session: Session, row: SectionRow) -> Path | None:
+    """Return where the results of a section lie, if it has any; ``row`` may be a code."""
+    true = session.blinding.true_row(row) if session.blinding else row
+    return None if session.out is None else RunFolder(session.out).bundle(true.section_id)
+
+
 def saved_edits(out: Path | None, row: SectionRow) -> list[dict[str, Any]]:
     """Return the records of the edits in a section's bundle."""
     path = None if out is None else RunFolder(out).bundle(row.section_id)

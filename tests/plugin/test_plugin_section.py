@@ -54,7 +54,7 @@ def test_a_slide_is_looked_at_opened_and_checked(window, slide):
         assert tuple(map(str, layer.units)) == ("micrometer", "micrometer")
         np.testing.assert_allclose(layer.scale, 0.65)
         assert tuple(layer.contrast_limits) == pytest.approx(session.prepared.survey.limits[role])
-    assert widget.quality.rowCount() == len(session.prepared.quality)
+    assert widget.quality.table.rowCount() == len(session.prepared.quality)
     window.picture("section_opened")
     assert not window.said
 
@@ -105,14 +105,14 @@ def test_a_stray_file_is_said_and_nothing_breaks(window, tmp_path, slide, text):
 
 def test_a_flag_leads_to_its_tile(window, glaring_slide):
     widget = window.open_section(glaring_slide)
-    places = [i for i, row in enumerate(widget._checks) if "," in str(row["where"])]
+    places = [i for i, row in enumerate(widget.quality.checks) if "," in str(row["where"])]
     assert places, "no check names a tile"
-    table = widget.quality
+    table = widget.quality.table
     row = next(r for r in range(table.rowCount()) if table.number(r) == places[0])
     table.selectRow(row)
     window.settle()
-    window.click(widget.go)
-    y, x = map(int, widget._checks[places[0]]["where"].split(","))
+    window.click(widget.quality.go)
+    y, x = map(int, widget.quality.checks[places[0]]["where"].split(","))
     section = widget.session.section
     frame = window.viewer.layers["flagged tile"]
     corners = np.asarray(frame.data[0])
@@ -124,7 +124,7 @@ def test_a_flag_leads_to_its_tile(window, glaring_slide):
 def test_cancel_stops_the_check(window, slide, monkeypatch):
     from thymusimg_napari import openings
 
-    def slow(section, settings, progress):
+    def slow(_section, _settings, progress, _bundle):
         import time
 
         for step in range(1000):

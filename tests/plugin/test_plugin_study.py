@@ -9,6 +9,8 @@ import pytest
 
 from thymusimg.compartments.edited import redraw
 from thymusimg.compartments.model import Compartment
+from thymusimg.progress import silent
+from thymusimg.section.store import Bundle
 
 
 @pytest.fixture
@@ -39,7 +41,30 @@ def shown(widget):
     return {table.item(r, 1).text(): table.item(r, 0).text() for r in range(table.rowCount())}
 
 
-def test_a_study_is_gone_through_edited_saved_run_and_reopened(window, table):
+def opened_as_stored(session, monkeypatch):
+    """What is stored is opened, whatever settings the window has; the rule, and a word, where its model is gone."""
+    from thymusimg_napari import openings
+
+    stored = session.prepared.compartments
+    bundle = session.out / "sections" / "u1.zarr"
+    np.testing.assert_array_equal(Bundle.open(bundle).label("compartments")[:], stored.labels)
+    other = session.settings.compartments.model_copy(update={"medulla_cut": 0.9})
+    settings = session.settings.model_copy(update={"compartments": other})
+
+    def drawn():
+        return openings.check(session.section, settings, silent, bundle)
+
+    assert drawn().prepared.settings.compartments.medulla_cut == 0.5
+    np.testing.assert_array_equal(drawn().prepared.compartments.labels, stored.labels)
+    with monkeypatch.context() as patch:
+        gone = other.model_copy(update={"method": "no-such-model"})
+        patch.setattr(openings, "stored_compartments", lambda _bundle: gone)
+        found = drawn()
+    assert found.prepared.compartments.method == "keratin"
+    assert "no-such-model" in found.note
+
+
+def test_a_study_is_gone_through_edited_saved_run_and_reopened(window, table, monkeypatch):
     widget = window.dock("Study")
     session = widget.session
     window.type(widget.study.line, str(table))
@@ -68,6 +93,7 @@ def test_a_study_is_gone_through_edited_saved_run_and_reopened(window, table):
     window.click(widget.forward)
     window.idle()
     assert session.section_id == "u1"
+    opened_as_stored(session, monkeypatch)
     window.click(widget.back)
     window.idle()
     window.wait(lambda: len(session.edits) == 1)

@@ -21,8 +21,9 @@ from thymusimg_napari.keeping import keeper_of
 from thymusimg_napari.trial import hide_trial, show_trial, trial
 from thymusimg_napari.views import view_window
 from thymusimg_napari.widgets.gating import GateBox
-from thymusimg_napari.widgets.parts import Panel, PathField, RowTable, button, heading, side_by_side, words
+from thymusimg_napari.widgets.parts import Panel, PathField, button, heading, side_by_side, words
 from thymusimg_napari.widgets.reviewing import KEYS, ReviewBox
+from thymusimg_napari.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
     from thymusimg.cells.gate import ControlEvidence
@@ -238,7 +239,7 @@ class CellsWidget(Panel):
         dropping = ", dropping corrections" if self.session.original_cells is not None else ""
         self.session.set_counted(counted)
         if counted.cells is None:
-            jobs.tell(CallError(counted.cells_reason))
+            jobs.tell(CallError(f"No cells: {counted.cells_reason}.{self._what_to_do()}"))
         gate = counted.cells.gate if counted.cells is not None else None
         self.session.record_edit(
             f"found cells by {counted.prepared.settings.cells.method}{dropping}",
@@ -280,10 +281,15 @@ class CellsWidget(Panel):
         elif counted is None:
             self.state.setText(f"{prepared.section.section_id}: cells were not looked for yet.")
         elif counted.cells is None:
-            self.state.setText(f"No cells: {counted.cells_reason}.")
+            self.state.setText(f"No cells: {counted.cells_reason}.{self._what_to_do()}")
         else:
             cells, gate = counted.cells, f"{counted.cells.gate.threshold:.4g}"
             self.state.setText(f"<b>{len(cells.table):,} cells</b> by {cells.method}, gate {gate}")
+
+    def _what_to_do(self) -> str:
+        prepared = self.session.prepared
+        mapped = prepared is None or "cd45" in prepared.section.roles
+        return "" if mapped else " Say in the Section widget which channel it is, if the slide has one."
 
     def _show_counts(self) -> None:
         """Count the cells of every compartment, beside what the method found."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from thymusimg.compartments.methods import find_division
 from thymusimg.compartments.model import Compartment
@@ -63,6 +63,7 @@ class FindingPage(QWidget):
         self.method.setToolTip("The rule, or a trained model; 'thymusimg models' lists them")
         self.method.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.method.setMinimumContentsLength(12)
+        self.method.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.method.currentIndexChanged.connect(lambda _index: self._chosen())
         self.folder = PathField(self.viewer, caption="Open a model folder", hint="or a model folder", folder=True)
         self.folder.chosen.connect(self.use_model)

@@ -1,4 +1,4 @@
-"""What the widgets are built of: a panel with its job bar, fields, tables, lists of keys."""
+"""What the widgets are built of: a panel with its job bar, fields, lists of keys."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QDockWidget,
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QMainWindow,
@@ -21,8 +18,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -33,11 +28,9 @@ from thymusimg_napari.icons import themed
 from thymusimg_napari.session import bare, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from thymusimg.progress import Progress
-
-STATUS_COLOURS = {"pass": "#3fae5a", "warn": "#e0a100", "fail": "#e0523f", "": "#888888"}
 
 
 class Panel(QWidget):
@@ -51,6 +44,7 @@ class Panel(QWidget):
         super().__init__()
         self.viewer = bare(napari_viewer)
         self.session = session_of(self.viewer)
+        self.title = title
         self.setObjectName(f"thymusimg {title}")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(6, 6, 6, 6)
@@ -81,6 +75,7 @@ class Panel(QWidget):
         dock = _dock_of(self)
         if dock is None:
             return
+        dock.setWindowTitle(self.title)  # not "Section (thymusimg)": five tabs stand beside each other
         window = dock.parent()
         others = [_dock_of(other) for other in window.findChildren(Panel) if other is not self]
         for other in others:
@@ -212,57 +207,6 @@ class PathField(QWidget):
         if path:
             self.line.setText(path)
             self._emit()
-
-
-class RowTable(QTableWidget):
-    """A table of rows to read: sortable, one row at a time, no editing; ``opened`` gives the row's own number."""
-
-    opened = Signal(int)
-
-    def __init__(self, headers: Sequence[str], *, stretch: int = -1) -> None:
-        super().__init__(0, len(headers))
-        self.setHorizontalHeaderLabels(list(headers))
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setWordWrap(True)
-        self.verticalHeader().hide()
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        if stretch >= 0:
-            self.horizontalHeader().setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
-        self.cellDoubleClicked.connect(lambda row, _column: self.opened.emit(self.number(row)))
-
-    def fill(self, rows: Sequence[Sequence[Any]], *, tips: Sequence[str] = ()) -> None:
-        """Show rows; numbers sort as numbers. ``tips`` are shown on hover, one a row."""
-        self.setSortingEnabled(False)
-        self.setRowCount(len(rows))
-        for number, values in enumerate(rows):
-            for column, value in enumerate(values):
-                item = QTableWidgetItem()
-                item.setData(Qt.ItemDataRole.DisplayRole, value)
-                item.setData(Qt.ItemDataRole.UserRole, number)
-                item.setToolTip(tips[number] if tips else "")
-                self.setItem(number, column, item)
-        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # as filled, until a click
-        self.setSortingEnabled(True)
-
-    def number(self, row: int) -> int:
-        """Return which of the rows that were filled in stands at ``row`` of the sorted table."""
-        item = self.item(row, 0)
-        return int(item.data(Qt.ItemDataRole.UserRole)) if item is not None else -1
-
-    def colour(self, column: int, colours: Mapping[str, str]) -> None:
-        """Write the words of a column in their colours."""
-        for row in range(self.rowCount()):
-            item = self.item(row, column)
-            if item is not None and item.text() in colours:
-                item.setForeground(QColor(colours[item.text()]))
-
-    @property
-    def chosen(self) -> int:
-        """Number of the selected row among those filled in, or -1."""
-        return self.number(self.currentRow()) if self.currentRow() >= 0 else -1
 
 
 def heading(text: str) -> QLabel:

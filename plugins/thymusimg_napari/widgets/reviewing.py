@@ -9,14 +9,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from thymusimg_napari import jobs
+from thymusimg_napari.cell_drawing import LineDrawing
 from thymusimg_napari.cell_editing import CellEditor, Change
-from thymusimg_napari.contours import same_selection
-from thymusimg_napari.layers import UM, Purpose, add, find, find_all, mark
+from thymusimg_napari.layers import Purpose, find_all
 from thymusimg_napari.reviewing import Review, place_of_cell
 from thymusimg_napari.widgets.parts import button, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from thymusimg_napari.cell_editing import Changed
     from thymusimg_napari.cells_shown import CellsShown
@@ -69,7 +69,7 @@ class ReviewBox(QWidget):
             grid.addWidget(made, index // 3, index % 3)
         layout.addLayout(grid)
         layout.addWidget(self.why)
-        viewer.mouse_drag_callbacks.append(self._dragged)
+        self._drawing = LineDrawing(viewer, self.start.isChecked, self._drawn)
         shown.marked.connect(self._marked)
         shown.picked.connect(self._picked)
         self.destroyed.connect(lambda: self._leave_window())
@@ -233,22 +233,8 @@ class ReviewBox(QWidget):
     def _marked(self, _number: int) -> None:
         self.refresh()
 
-    def _dragged(self, _viewer: Any, event: Any) -> Iterator[None]:
-        """Draw an outline (Alt) or a cut (Shift) while the review is on."""
-        held = {name for name in ("Alt", "Shift", "Control", "Meta") if name in event.modifiers}
-        if not self.start.isChecked() or event.button != 1 or held not in ({"Alt"}, {"Shift"}):
-            return
-        line = [_place(event)]
-        yield
-        while event.type == "mouse_move":
-            line.append(_place(event))
-            if len(line) % 3 == 0:
-                self._draw(line)
-            yield
-        self._draw([])
-        if len(line) < 2:
-            return
-        if held == {"Alt"}:
+    def _drawn(self, held: str, line: list[tuple[float, float]]) -> None:
+        if held == "Alt":
             self._ask(lambda: Change("outline", 0, tuple(line)))
         else:
             middle = line[len(line) // 2]
@@ -260,19 +246,6 @@ class ReviewBox(QWidget):
         number = self.shown.at(((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)) or self.shown.at(middle)
         number = number or self.shown.current
         return Change("cut", number, (start, end)) if number else None
-
-    def _draw(self, line: list[tuple[float, float]]) -> None:
-        """Show the line that is being drawn; an empty one takes it away."""
-        layer = find(self.viewer.layers, Purpose.CURRENT, "drawn")
-        with same_selection(self.viewer):
-            if layer is not None:
-                self.viewer.layers.remove(layer)
-            if len(line) > 1:
-                options = {
-                    "name": "drawn", "shape_type": "path", "edge_color": "cyan", "edge_width": 0.4,
-                    "metadata": mark(Purpose.CURRENT, "drawn"), "scale": (1.0, 1.0), "units": UM,
-                }  # fmt: skip
-                add(self.viewer, ([line], options, "shapes"))
 
     def _say(self) -> None:
         cells, current = self.editor.cells, self.shown.current
@@ -290,18 +263,12 @@ class ReviewBox(QWidget):
         self.says.setText("; ".join(said) or "Click a cell to mark it.")
 
     def _leave_window(self) -> None:
-        if self._dragged in self.viewer.mouse_drag_callbacks:
-            self.viewer.mouse_drag_callbacks.remove(self._dragged)
+        self._drawing.leave()
         self._release_keys()
 
 
 def _called(action: Callable[[], None]) -> Callable[[Any], None]:
     return lambda _viewer: action()
-
-
-def _place(event: Any) -> tuple[float, float]:
-    y, x = event.position[-2:]
-    return float(y), float(x)
 
 
 def _middle(change: Change) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from thymusimg.report.edited import MASKS
 from thymusimg.report.words import counted
 from thymusimg_napari import jobs, saving
 from thymusimg_napari.autosave import Journal, journal_folder
+from thymusimg_napari.cell_journal import kept
 from thymusimg_napari.keeping import keeper_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Saver:
         self.panel, self.session = panel, panel.session
         self._tell = saved
         self._looked: Section | None = None
+        # cells that are put back from a bundle are in no journal yet, and the Cells widget need not be open
+        keeper_of(self.session).keep("cells", partial(kept, self.session))
 
     # --- putting back
 
@@ -101,8 +104,8 @@ class Saver:
             if session.blinding is None and _alike(cells, done.result.cells):
                 session.set_result(done.result)
         later = " Its tables and report follow when the run that is under way ends." if done.tables_wait else ""
-        kept = sum(edit.get("target") in MASKS for edit in saving.saved_records(done))
-        show_info(f"{name} is saved with {counted(kept, 'edit')}.{later}")
+        count = sum(edit.get("target") in MASKS for edit in saving.saved_records(done))
+        show_info(f"{name} is saved with {counted(count, 'edit')}.{later}")
         self._tell()
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from thymusimg_napari.second_reader import agreement_rows, compare_readers
-from thymusimg_napari.widgets.parts import PathField, RowTable, heading, words
+from thymusimg_napari.widgets.parts import PathField, heading, words
+from thymusimg_napari.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
     from thymusimg.evaluate import Evaluation

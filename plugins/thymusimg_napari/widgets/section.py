@@ -12,28 +12,24 @@ from thymusimg.channels.roles import NEEDED
 from thymusimg.section.model import ROLES
 from thymusimg.section.pixel_size import LARGEST_UM, SMALLEST_UM
 from thymusimg.study.design import load_study
-from thymusimg_napari import openings
-from thymusimg_napari.flags import jump_to, place_of
+from thymusimg_napari import jobs, openings
 from thymusimg_napari.layers import ROLE_NAMES, Purpose, find_all, record
+from thymusimg_napari.saving import bundle_of
 from thymusimg_napari.shown import show_limits, show_section
 from thymusimg_napari.widgets.parts import (
-    STATUS_COLOURS,
     Panel,
     PathField,
-    RowTable,
     button,
     heading,
     side_by_side,
     words,
 )
+from thymusimg_napari.widgets.quality import QualityBox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
     from thymusimg.study.model import SectionRow, Study
-    from thymusimg_napari.openings import Looked
+    from thymusimg_napari.openings import Checked, Looked
 
 NONE = "— none —"
 
@@ -47,14 +43,15 @@ class SectionWidget(Panel):
         self._rows: tuple[SectionRow, ...] = ()
         self._add_sources()
         self._add_decisions()
-        self._add_quality()
+        self.quality = QualityBox(self.viewer, self.session)
+        self.body.addWidget(self.quality, 1)
         self.listen(self.session.section_changed, self._show_open)
-        self.listen(self.session.prepared_changed, self._show_quality)
+        self.listen(self.session.prepared_changed, self.quality.refresh)
         self.listen(self.session.study_changed, self._show_study)
         self._show_study()
         self._take_shown()
         self._show_open()
-        self._show_quality()
+        self.quality.refresh()
 
     def _add_sources(self) -> None:
         form = QFormLayout()
@@ -122,20 +119,6 @@ class SectionWidget(Panel):
         self.open = button(self.viewer, "Open section", "run", self.open_section, "Opens, surveys and checks it")
         self.body.addWidget(self.missing)
         self.body.addWidget(self.open)
-
-    def _add_quality(self) -> None:
-        self.body.addWidget(heading("Quality"))
-        self.summary = words()
-        self.quality = RowTable(["", "Check", "Value"], stretch=2)
-        self.quality.setMinimumHeight(160)
-        self.quality.opened.connect(self.show_flag)
-        self.quality.itemSelectionChanged.connect(self._explain)
-        self.reason = words()
-        self.go = button(self.viewer, "Show where", "target", self._go, "Also: double-click a row")
-        self.body.addWidget(self.summary)
-        self.body.addWidget(self.quality, 1)
-        self.body.addWidget(self.reason)
-        self.body.addWidget(self.go)
 
     # --- where a section comes from
 
@@ -259,58 +242,21 @@ class SectionWidget(Panel):
         self.session.open_section(row, section)
         show_section(self.viewer, section, replacing=before)
         settings = self.session.settings
-        self.run("Checking", lambda progress: openings.check(section, settings, progress), self._checked)
+        bundle = bundle_of(self.session, row)
+        self.run("Checking", lambda progress: openings.check(section, settings, progress, bundle), self._checked)
 
-    def _checked(self, prepared: Prepared) -> None:
+    def _checked(self, checked: Checked) -> None:
+        prepared = checked.prepared
         if prepared.section is self.session.section:
             self.session.set_prepared(prepared)
             show_limits(self.viewer, prepared.section, prepared.survey.limits)
+            jobs.warn(checked.note)
 
     def _show_open(self) -> None:
         section = self.session.section
         self._judge()
         if section is not None:
             self.viewer.title = f"thymusimg · {section.section_id}"
-
-    # --- what is flagged
-
-    def _show_quality(self) -> None:
-        prepared = self.session.prepared
-        rows = [] if prepared is None else prepared.quality.to_dict("records")
-        self._checks = [{str(name): value for name, value in row.items()} for row in rows]
-        order = {"fail": 0, "warn": 1, "pass": 2}
-        self._checks.sort(key=lambda row: order.get(str(row["status"]), 3))
-        self.quality.fill(
-            [(row["status"], _named(row), _value(row)) for row in self._checks],
-            tips=[str(row["reason"]) for row in self._checks],
-        )
-        self.quality.colour(0, STATUS_COLOURS)
-        tally = {s: sum(row["status"] == s for row in self._checks) for s in order}
-        self.summary.setText(
-            f"{tally['fail']} fail, {tally['warn']} warn, {tally['pass']} pass. A fail flags; it removes nothing."
-            if self._checks
-            else "Open the section to see its checks."
-        )
-        self._explain()
-
-    def _explain(self) -> None:
-        chosen = self.quality.chosen
-        row = self._checks[chosen] if 0 <= chosen < len(self._checks) else None
-        self.reason.setText(str(row["reason"]) if row else "")
-        self.go.setEnabled(row is not None and place_of(str(row["where"])) is not None)
-
-    def _go(self) -> None:
-        self.show_flag(self.quality.chosen)
-
-    def show_flag(self, number: int) -> None:
-        """Move to the tile that a check complains of."""
-        section = self.session.section
-        if section is None or not 0 <= number < len(self._checks):
-            return
-        row = self._checks[number]
-        place = place_of(str(row["where"]))
-        if place is not None:
-            jump_to(self.viewer, section, place, str(row["reason"]))
 
 
 def _channel(given: str | int, names: tuple[str, ...]) -> int | None:
@@ -319,19 +265,6 @@ def _channel(given: str | int, names: tuple[str, ...]) -> int | None:
     if text in lowered:
         return lowered.index(text)
     return int(text) if text.isdecimal() and int(text) < len(names) else None
-
-
-def _named(check: Mapping[str, Any]) -> str:
-    stain = ROLE_NAMES.get(check["channel"], check["channel"])
-    return f"{stain} {check['check']}".strip().replace("_", " ")
-
-
-def _value(check: Mapping[str, Any]) -> str:
-    """Return a check's number, short; its reason says the rest."""
-    value, unit = float(check["value"]), str(check["unit"])
-    if not math.isfinite(value):
-        return "not measured"
-    return f"{100 * value:.3g} %" if unit.startswith("share") else f"{value:.3g} {unit}"
 
 
 def _small(text: str) -> str:

@@ -44,7 +44,7 @@ class NumberSlider(QWidget):
         self.number.setRange(what.low, what.high)
         self.number.setSingleStep(what.step)
         self.number.setSuffix(what.suffix)
-        self.number.setMaximumWidth(96)
+        self.number.setFixedWidth(112)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.slider, 1)

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
-from thymusimg.compartments.features import WITHOUT_PLACE
-from thymusimg.compartments.looked import segment_looked
 from thymusimg.compartments.model import Compartment
-from thymusimg.compartments.scribbles import look_at
 from thymusimg_napari.edits import reader_name
+from thymusimg_napari.forest_work import apply_forest, look, sure_from
 from thymusimg_napari.keeping import keeper_of
 from thymusimg_napari.layers import KEY, Purpose, compartment_layer, replace_layer
-from thymusimg_napari.scribbling import BRUSH_UM, CLASSES, Strokes, keep_draft, save_model, train
+from thymusimg_napari.scribbling import BRUSH_UM, CLASSES, Strokes, save_model, train
 from thymusimg_napari.widgets.classes import ClassButtons
 from thymusimg_napari.widgets.parts import button, heading, side_by_side, words
 from thymusimg_napari.widgets.sliders import NumberSlider, Range
 
 if TYPE_CHECKING:
-    from thymusimg.compartments.model import Compartments
-    from thymusimg.compartments.scribbles import Look, Scribbled
+    from thymusimg.compartments.scribbles import Look
     from thymusimg.pipeline import Prepared
     from thymusimg.progress import Progress
-    from thymusimg.settings import Settings
+    from thymusimg_napari.forest_work import Shown
     from thymusimg_napari.scribbling import Trained
     from thymusimg_napari.widgets.compartments import CompartmentsWidget
 
 NAME = "my-forest"
-
-
-@dataclasses.dataclass(frozen=True)
-class Shown:
-    """A forest, and what it makes of the open section with these settings."""
-
-    trained: Trained
-    look: Look | None
-    found: Compartments | None
-    settings: Settings
 
 
 class StrokesPage(QWidget):
@@ -142,6 +129,9 @@ class StrokesPage(QWidget):
             self.layer.brush_size = max(1.0, self.brush.value / self.session.prepared.survey.grid.pixel_um)
 
     def _painted(self, _event: Any = None) -> None:
+        QTimer.singleShot(0, self._wrote)  # napari tells of a polygon and of a fill before it writes them
+
+    def _wrote(self) -> None:
         self._take_strokes()
         keeper_of(self.session).touch()
         self.show_state()
@@ -176,44 +166,26 @@ class StrokesPage(QWidget):
         prepared, sections, least = self.session.prepared, self.strokes.sections, self.sure.value
         if prepared is None:
             return
+        known = self.strokes.look_of(self.session.section_id)
 
         def work(progress: Progress) -> Shown:
             progress("fitting", 0.0)
             trained = train(sections)
             progress("applying", 0.5)
-            return self._segment(prepared, trained, sections, least, progress)
+            return apply_forest(prepared, sure_from(trained, least), sections, known, progress)
 
         self.panel.run("Training", work, lambda found: self._applied(prepared, found, new=True))
 
     def apply_now(self) -> None:
         """Show what the last forest makes of the open section."""
         prepared, trained, least = self.session.prepared, self.trained, self.sure.value
-        sections = self.strokes.sections
+        sections, known = self.strokes.sections, self.strokes.look_of(self.session.section_id)
         if prepared is not None and trained is not None:
             self.panel.run(
                 "Applying",
-                lambda progress: self._segment(prepared, trained, sections, least, progress),
+                lambda progress: apply_forest(prepared, sure_from(trained, least), sections, known, progress),
                 lambda found: self._applied(prepared, found, new=False),
             )
-
-    def _segment(
-        self,
-        prepared: Prepared,
-        trained: Trained,
-        sections: tuple[Scribbled, ...],
-        least: float,
-        progress: Progress,
-    ) -> Shown:
-        seen = self.strokes.look_of(prepared.section.section_id) or look(prepared, progress)
-        trained = dataclasses.replace(trained, forest=dataclasses.replace(trained.forest, least_probability=least))
-        model = keep_draft(trained, who=reader_name(), sections=sections)
-        compartments = prepared.settings.compartments.model_copy(update={"method": str(model.folder)})
-        settings = prepared.settings.model_copy(update={"compartments": compartments})
-        if seen is None:
-            return Shown(trained, None, None, settings)
-        grid = prepared.survey.grid
-        found = segment_looked(seen, trained.forest, grid, compartments, method=model.card.name)
-        return Shown(trained, seen, found, settings)
 
     def _applied(self, prepared: Prepared, shown: Shown, *, new: bool) -> None:
         self.trained = shown.trained
@@ -243,9 +215,7 @@ class StrokesPage(QWidget):
             return
         text = self.name.text().strip() or NAME
         folder = Path(text).expanduser() if "/" in text else Path("~/.thymusimg/models").expanduser() / text
-        trained = dataclasses.replace(
-            self.trained, forest=dataclasses.replace(self.trained.forest, least_probability=self.sure.value)
-        )
+        trained = sure_from(self.trained, self.sure.value)
         sections = self.strokes.sections
         who = reader_name()
         self.panel.run(
@@ -292,11 +262,3 @@ class StrokesPage(QWidget):
         self.forget.setEnabled(self.strokes.strokes_of(self.session.section_id) is not None)
         self.sure.setEnabled(self.trained is not None)
         self.save.setEnabled(self.trained is not None)
-
-
-def look(prepared: Prepared, progress: Progress) -> Look | None:
-    """Work out what a forest sees of a section; work for a job."""
-    progress("features", 0.0)
-    return look_at(
-        prepared.planes, prepared.tissue, prepared.survey.grid, prepared.settings.compartments, WITHOUT_PLACE
-    )

@@ -13,17 +13,19 @@ from thymusimg.report.words import counted
 from thymusimg.study.design import load_study
 from thymusimg.study.model import Study
 from thymusimg_napari import jobs, openings, running
+from thymusimg_napari.saving import bundle_of
 from thymusimg_napari.shown import show_limits, show_section
 from thymusimg_napari.states import Status, next_to_look_at, section_states
 from thymusimg_napari.widgets.blinded import BlindedReading
-from thymusimg_napari.widgets.parts import Panel, PathField, RowTable, button, side_by_side, words
+from thymusimg_napari.widgets.parts import Panel, PathField, button, side_by_side, words
+from thymusimg_napari.widgets.row_table import RowTable
 from thymusimg_napari.widgets.saver import Saver, edited_masks
 from thymusimg_napari.widgets.second_reader import SecondReader
 
 if TYPE_CHECKING:
-    from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
     from thymusimg.study.model import SectionRow
+    from thymusimg_napari.openings import Checked
     from thymusimg_napari.states import State
 
 KEYS = {"PageDown": "next section", "PageUp": "previous section", "Ctrl+Alt+S": "save"}
@@ -213,23 +215,25 @@ class StudyWidget(Panel):
         if not 0 <= number < len(self.states):
             return
         row, settings = self.states[number].row, self.session.settings
+        bundle = bundle_of(self.session, row)
 
-        def work(progress: Any) -> tuple[Section, Prepared]:
+        def work(progress: Any) -> tuple[Section, Checked]:
             section = openings.open_now(row)
             try:
-                return section, openings.check(section, settings, progress)
+                return section, openings.check(section, settings, progress, bundle)
             except BaseException:
                 section.image.close()
                 raise
 
         self.run(f"Opening {row.section_id}", work, lambda found: self._opened(row, *found))
 
-    def _opened(self, row: SectionRow, section: Section, prepared: Prepared) -> None:
+    def _opened(self, row: SectionRow, section: Section, checked: Checked) -> None:
         before = self.session.section_id
         self.session.open_section(row, section)
         show_section(self.viewer, section, replacing=before)
-        self.session.set_prepared(prepared)
-        show_limits(self.viewer, section, prepared.survey.limits)
+        self.session.set_prepared(checked.prepared)
+        show_limits(self.viewer, section, checked.prepared.survey.limits)
+        jobs.warn(checked.note)
         self.viewer.title = f"thymusimg · {section.section_id}"
 
     def save(self) -> None:
