@@ -33,7 +33,7 @@ _ROW_MM = 46.0
 _HEAD_MM = 4.4
 _LINE_MM = 2.7
 _LEFT_MM, _RIGHT_MM, _FOOT_MM = 11.0, 1.0, 11.0
-_TICK_MM = 14.0
+_TICK_MM = 15.0
 _LETTER_MM = 1.12
 """Width of a letter of 6 pt, on average."""
 _MOST = 6

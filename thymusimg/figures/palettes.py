@@ -16,7 +16,7 @@ NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8", "dapi": "DAPI"}
 
 PALETTES: dict[str, dict[str, Colour]] = {
     "field": {"cd45": (255, 0, 0), "k14": (51, 92, 255), "k8": (0, 255, 0)},
-    "safe": {"cd45": (255, 127, 0), "k14": (140, 40, 255), "k8": (0, 255, 255)},
+    "safe": {"cd45": (255, 127, 0), "k14": (150, 60, 255), "k8": (0, 255, 255)},
 }
 """``field``: red, blue and green as the papers print them (the blue lightened, because pure blue is nearly black in
 print); ``safe``: orange, violet and cyan, which stay apart with every common colour blindness and add up to
