@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.errors import UnreadableError
-from thymusimg.section.roi import geojson_features
+from thymusimg.section.roi import BROKEN, read_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +39,8 @@ NAMES: dict[str, Compartment | str] = {
     "cd45+": CELL,
 }
 """Class names, lower case; QuPath's own ``Ignore*`` is what is not to be judged."""
+DERIVED = frozenset({"islet", "corticomedullary junction"})
+"""What ``thymusimg export`` draws beside its compartments: the medulla's pieces and its border, once more."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +67,26 @@ class Shape:
 def read_shapes(path: Path, names: Mapping[str, Compartment | str] = NAMES) -> tuple[Shape, ...]:
     """Read the outlines of a GeoJSON file; the class is the ``classification`` (or ``name``) of a feature.
 
-    ``names`` says what the class names mean, lower case.
+    What follows from the compartments (:data:`DERIVED`) is passed over. ``names`` says what the class names mean, lower case.
 
     Raises
     ------
     UnreadableError
         If the file is missing, no GeoJSON, holds no polygon, or names a class that is not known here.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UnreadableError(f"{path}: is no GeoJSON file ({error}).") from None
     shapes: list[Shape] = []
     unknown: set[str] = set()
-    for feature in geojson_features(content):
+    for feature in read_features(path):
         name = _class_of(feature)
+        if name.strip().lower() in DERIVED:
+            continue
         what = names.get(name.strip().lower())
         if what is None:
             unknown.add(name or "(no class)")
             continue
         try:
             shapes += [Shape(what, tuple(_ring(r) for r in polygon)) for polygon in _polygons(feature)]
-        except (TypeError, ValueError, IndexError) as error:
+        except BROKEN as error:
             raise UnreadableError(f"{path}: the outline of '{name}' is broken ({error}).") from None
     if unknown:
         raise UnreadableError(

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from thymusimg.section.model import Grid, Mask
 
+MAX_GEOJSON_BYTES = 4 * 10**9
+"""A million cells with 30 corners each are 1 GB."""
+MAX_WRAPS = 8
+BROKEN = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What coordinates that are none raise."""
+
 SUBPIXEL_BITS = 4
 """OpenCV draws polygons on a grid of 1/16 pixel."""
 
@@ -45,18 +51,12 @@ def read_roi(path: Path, pixel_size_um: float, name: str | None = None) -> tuple
     UnreadableError
         If the file is missing, no GeoJSON, or holds no polygon.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UnreadableError(f"{path}: there is no such ROI file.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UnreadableError(f"{path}: is no GeoJSON file ({error}).") from error
-    features = list(geojson_features(content))
+    features = read_features(path)
     named = [f for f in features if name and _name(f) == name]
     try:
         polygons = [polygon for feature in named or features for polygon in _polygons(feature)]
         rings = [_ring(points, i > 0) for polygon in polygons for i, points in enumerate(polygon)]
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except BROKEN as error:
         raise UnreadableError(f"{path}: a polygon's coordinates are broken ({error}).") from error
     if not rings:
         raise UnreadableError(
@@ -86,26 +86,63 @@ def roi_mask(outlines: Sequence[npt.NDArray[np.float64]], grid: Grid) -> Mask:
     return drawn.astype(bool)
 
 
-def geojson_features(content: Any) -> Iterator[dict[str, Any]]:
-    """Yield the features of GeoJSON content, however wrapped; a bare geometry is one without properties."""
+def read_features(path: Path) -> list[dict[str, Any]]:
+    """Read the features of a GeoJSON file, however wrapped; a bare geometry is one without properties.
+
+    Properties and geometry of every feature are mappings (empty where the file has none).
+
+    Raises
+    ------
+    UnreadableError
+        If the file is missing, no GeoJSON, nested without end, or larger than any outline.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_GEOJSON_BYTES:
+            raise UnreadableError(f"{path}: has {size / 1e9:.1f} GB, more than any set of outlines.")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return list(geojson_features(content))
+    except FileNotFoundError:
+        raise UnreadableError(f"{path}: there is no such ROI file.") from None
+    except UnreadableError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{path}: is no GeoJSON file ({str(error)[:200]}).") from error
+    except RecursionError:
+        raise UnreadableError(f"{path}: is no GeoJSON file (nested without end).") from None
+
+
+def geojson_features(content: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the features of GeoJSON content, however wrapped; a bare geometry is one without properties.
+
+    Raises
+    ------
+    ValueError
+        If collections lie in one another without end, or a feature is none.
+    """
+    if depth > MAX_WRAPS:
+        raise ValueError("collections nested without end")
+    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
+        content = content.get("features") or []
     if isinstance(content, list):
         for item in content:
-            yield from geojson_features(item)
-    elif isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        yield from geojson_features(content.get("features") or [])
+            yield from geojson_features(item, depth + 1)
     elif isinstance(content, dict) and content.get("type") == "Feature":
-        yield content
+        parts = {key: content.get(key) or {} for key in ("properties", "geometry")}
+        for key, part in parts.items():
+            if not isinstance(part, dict):
+                raise ValueError(f"the {key} of a feature are no mapping")
+        yield {**content, **parts}
     elif isinstance(content, dict) and "coordinates" in content:
-        yield {"geometry": content}
+        yield {"properties": {}, "geometry": content}
 
 
 def _name(feature: dict[str, Any]) -> str:
-    properties = feature.get("properties") or {}
-    return str(properties.get("name") or "")
+    return str(feature["properties"].get("name") or "")
 
 
 def _polygons(feature: dict[str, Any]) -> list[Any]:
-    geometry = feature.get("geometry") or {}
+    geometry = feature["geometry"]
     if geometry.get("type") == "Polygon":
         return [geometry["coordinates"]]
     if geometry.get("type") == "MultiPolygon":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -41,6 +42,11 @@ DECODING_ERRORS = (
     OSError,
     EOFError,
     RecursionError,
+    SyntaxError,  # ElementTree's
+    AttributeError,  # libraries that took for granted what a broken file lacks
+    AssertionError,
+    BufferError,
+    zlib.error,
     LookupError,
     TypeError,
     ArithmeticError,
