@@ -67,7 +67,8 @@ class Shape:
 def read_shapes(path: Path, names: Mapping[str, Compartment | str] = NAMES) -> tuple[Shape, ...]:
     """Read the outlines of a GeoJSON file; the class is the ``classification`` (or ``name``) of a feature.
 
-    What follows from the compartments (:data:`DERIVED`) is passed over. ``names`` says what the class names mean, lower case.
+    What follows from the compartments (:data:`DERIVED`) is passed over. ``names`` says what the class names mean,
+    lower case.
 
     Raises
     ------
