@@ -52,8 +52,8 @@ def write_study(folder: Path) -> Path:
     return folder / "study.toml"
 
 
-def fill_table(folder: Path) -> None:
-    """Fill in animal and group, as the reader is told to do after ``thymusimg init``."""
+def fill_in(folder: Path) -> None:
+    """Do what the reader is told to do after ``thymusimg init``: animal, group, reference, primary endpoints."""
     path = folder / "study.csv"
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
@@ -63,6 +63,9 @@ def fill_table(folder: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    toml = folder / "study.toml"
+    text = toml.read_text(encoding="utf-8").replace("# primary =", "primary =")
+    toml.write_text(text.replace('# reference = "GROUP"', f'reference = "{GROUPS[2]}"'), encoding="utf-8")
 
 
 def write_named(path: Path, phantom: Phantom, names: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 from docs_blocks import LANGUAGES, REASONS, ROOT, Block, blocks_of, commands, pages
-from docs_workspace import build, fill_table, write_study
+from docs_workspace import build, fill_in, write_study
 
 import thymusimg.phantom.sample_study as sample
 from thymusimg.batch.profile import SlurmProfile
@@ -29,8 +29,19 @@ ALL = [block for page in pages() for block in blocks_of(page)]
 HARMLESS = {"cat", "ls", "mkdir", "cp", "mv", "head", "echo"}
 """Commands that a page may have run in the sandbox beside ours."""
 
-QUICK = {"run": ("--workers", "1"), "demo": ("--workers", "1"), "compare": ("--workers", "1")}
-"""What is added to a command, so that it takes seconds: starting workers takes longer than six tiny lobes."""
+WORKER = ("--workers", "1")
+"""Starting workers takes longer than six tiny lobes."""
+ANOTHER_VALUE = ("--vary", "compartments.medulla_cut=0.45")
+
+
+def quick(words: list[str]) -> tuple[str, ...]:
+    """Return what is added to a command, so that it takes seconds."""
+    added: tuple[str, ...] = ()
+    if words[1] in ("run", "demo", "compare") and "--workers" not in words:
+        added = WORKER
+    return added + ANOTHER_VALUE if "--sensitivity" in words else added
+
+
 COMMAND = re.compile(r"(?:^|[/\s])thymusimg\s+(?P<rest>[^&|;>]*)")
 
 
@@ -84,7 +95,7 @@ def run_line(line: str) -> None:
         if len(words) > 2 and words[-2] == ">":
             target, words = words[-1], words[:-2]
         if words[0] == "thymusimg":
-            extra = () if "--workers" in words else QUICK.get(words[1], ())
+            extra = quick(words)
             if words[1] == "init":
                 _as_it_came(Path(words[2]))
             said = thymusimg(*words[1:], *extra)
@@ -92,7 +103,7 @@ def run_line(line: str) -> None:
             if target:
                 Path(target).write_text(said.out, encoding="utf-8")
             if words[1] == "init":
-                fill_table(Path(words[2]))
+                fill_in(Path(words[2]))
         else:
             assert words[0] in HARMLESS, f"{part}: not a command that is run here; excuse the block"
             subprocess.run(["bash", "-c", part], check=True, capture_output=True)
