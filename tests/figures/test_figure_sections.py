@@ -249,6 +249,20 @@ def test_the_record_says_everything(figure_run: Path, tmp_path: Path) -> None:
         assert word in text
 
 
+def test_what_people_changed_and_what_was_scaled_before_is_said(figure_run: Path, monkeypatch) -> None:
+    from thymusimg.figures import sections as module
+
+    def changed(*arguments):
+        return {**real(*arguments), "edited": True, "semi_quantitative": True}
+
+    real = module.section_record
+    monkeypatch.setattr(module, "section_record", changed)
+    caption = section_figure(figure_run, ["a2_s1"], Look(panels=("outlines",), width_mm=85.0)).caption
+    assert "Outlines were corrected by hand in a2_s1" in caption
+    assert "Display exports" in caption
+    assert "by hand" not in section_figure(figure_run, ["a2_s1"], PLAIN).caption
+
+
 def test_representatives_follow_the_rule(figure_run: Path) -> None:
     """Medians: 0.22 (a2) and 0.56 (b2); each one's sections are equally far, so the first is taken."""
     run = figure_run.parent / "copied"

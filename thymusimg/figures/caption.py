@@ -116,7 +116,11 @@ def _has_insets(record: Mapping[str, Any]) -> bool:
 
 
 def _cautions(record: Mapping[str, Any]) -> str:
+    said = []
+    edited = [s["section_id"] for s in record["sections"] if s["edited"]]
+    if edited and "outlines" in record["panels"]:
+        said.append(f"Outlines were corrected by hand in {listed(edited)}.")
     exports = [s["section_id"] for s in record["sections"] if s["semi_quantitative"]]
-    if not exports:
-        return ""
-    return f"Display exports, whose intensities were scaled for the eye before: {listed(exports)}."
+    if exports:
+        said.append(f"Display exports, whose intensities were scaled for the eye before: {listed(exports)}.")
+    return " ".join(said)

@@ -15,6 +15,7 @@ from thymusimg.figures.panels import View, draw_view, kinds_of
 from thymusimg.figures.request import Inset, Look
 from thymusimg.figures.save import Drawing, styled
 from thymusimg.figures.source import find_sections, is_synthetic
+from thymusimg.report.edited import mask_edits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +178,7 @@ def section_record(section: Shown, limits: Limits, insets: Sequence[dict[str, An
         "markers": dict(section.markers),
         "semi_quantitative": bool(section.slide["semi_quantitative"]),
         "cells": len(section.cells_um),
+        "edited": bool(mask_edits(section.bundle.attributes)),
         "limits": {role: list(ends) for role, ends in limits.items()},
         "clipped_share_of_tissue": {
             role: round(clipped(section.planes[role], section.tissue, ends[1]), 4)
