@@ -21,6 +21,7 @@ from thymusimg.errors import CellsError, GateError
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.progress import Progress, silent
+from thymusimg.section.memory import give_back
 from thymusimg.section.survey import Survey, survey_framed
 from thymusimg.settings import Settings
 
@@ -55,6 +56,7 @@ class Clock:
         try:
             yield
         finally:
+            give_back()
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
@@ -225,6 +227,7 @@ def prepare_section(
             divide = find_division(settings.compartments.method, compute=settings.compute)
             compartments = divide(planes, tissue, survey.grid, settings.compartments)
         quality = checks.result()
+    survey = replace(survey, planes={})  # the corrected ones stand in their place
     return Prepared(section, settings, survey, tissue, correction, planes, quality, compartments, clock.seconds)
 
 

@@ -12,6 +12,7 @@ from thymusimg.measurements.compartment_rows import compartment_rows
 from thymusimg.measurements.families import FAMILIES, OWN_THREADS
 from thymusimg.measurements.row import Row
 from thymusimg.measurements.view import SectionView
+from thymusimg.section.memory import give_back
 from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _measure_families(view: SectionView) -> Row:
 def _measured(family: Family, view: SectionView) -> Row:
     row = Row()
     family.measure(row, view)
+    give_back()  # one family's scratch planes must not lie beside the next one's
     return row
 
 

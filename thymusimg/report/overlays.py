@@ -51,6 +51,7 @@ CELL_COLOUR: Colour = (255, 255, 255)
 
 _NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8", "dapi": "DAPI"}
 _SAMPLE = 250_000
+_BAND_ROWS = 128
 
 
 def display_limits(
@@ -211,9 +212,11 @@ def _tint(picture: RGB, shown: npt.NDArray[np.generic], present: list[Compartmen
     for compartment in present:
         table[compartment] = COMPARTMENT_COLOURS[compartment]
         share[compartment] = 0.24
-    codes = shown.astype(np.intp)
-    part = share[codes][..., None]
-    picture[...] = np.rint(picture * (1 - part) + table[codes] * part).astype(np.uint8)
+    for y in range(0, len(picture), _BAND_ROWS):  # a picture's worth of float32 colours is a hundred megabytes
+        band = picture[y : y + _BAND_ROWS]
+        codes = shown[y : y + _BAND_ROWS]
+        part = share[codes][..., None]
+        band[...] = np.rint(band * (1 - part) + table[codes] * part).astype(np.uint8)
 
 
 def _outlines(mask: Mask, view: View) -> list[npt.NDArray[np.float64]]:

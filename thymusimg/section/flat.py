@@ -11,6 +11,7 @@ import numpy as np
 from thymusimg.section import survey_cache
 from thymusimg.section.coarse import block_mean
 from thymusimg.section.framing import GLANCE, frame_of_signal
+from thymusimg.section.memory import require_memory
 from thymusimg.section.model import Window
 from thymusimg.section.streaming import as_table, coarse_slices, mean_of, stream
 from thymusimg.section.survey_cache import Surveyed
@@ -98,6 +99,7 @@ def _streamed(section: Section, threads: int, progress: Progress) -> tuple[Secti
             rows[role] += tiles[role]
         kept.add(window, means, grid.factor)
     framed = frame_of_signal(section, glance)
+    require_memory(framed)
     planes = _planes(framed, roles, kept.heap, threads, progress)
     y0, x0 = framed.origin
     y1, x1 = y0 + framed.shape[0], x0 + framed.shape[1]

@@ -14,6 +14,7 @@ from thymusimg.section import survey_cache
 from thymusimg.section.filling import find_filling
 from thymusimg.section.flat import survey_flat
 from thymusimg.section.framing import frame_of_outlines, frame_of_signal, needs_frame
+from thymusimg.section.memory import require_memory
 from thymusimg.section.roi import roi_mask
 from thymusimg.section.streaming import coarse_level, glance_pyramid, stream_full, stream_pyramid
 
@@ -132,16 +133,21 @@ def survey_framed(
         With its frame.
     survey : Survey
         On the frame's grid.
+
+    Raises
+    ------
+    TooLargeError
+        If the analysis would need more memory than there is; before any plane is made.
     """
-    if not needs_frame(section):
-        return section, survey_section(section, threads=threads, progress=progress, cache=cache)
-    if section.roi:
-        section = frame_of_outlines(section)
-    elif coarse_level(section) > 0:
-        section = frame_of_signal(section, glance_pyramid(section, threads, progress))
-    else:
-        section, parts = survey_flat(section, threads, progress, cache)
-        return section, _survey(section, parts)
+    if needs_frame(section):
+        if section.roi:
+            section = frame_of_outlines(section)
+        elif coarse_level(section) > 0:
+            section = frame_of_signal(section, glance_pyramid(section, threads, progress))
+        else:
+            section, parts = survey_flat(section, threads, progress, cache)
+            return section, _survey(section, parts)
+    require_memory(section)
     return section, survey_section(section, threads=threads, progress=progress, cache=cache)
 
 
