@@ -78,6 +78,11 @@ def test_previews_are_left_out_unless_there_is_nothing_else(tmp_path: Path) -> N
     assert "Left out: 2 JPEG or PNG (previews) and 1 other file." in template.said
 
 
+def test_the_results_of_a_run_are_no_slides(tmp_path: Path) -> None:
+    slides(tmp_path, "a.czi", "results/sections/a.zarr", "results/run.json")
+    assert [row["path"] for row in rows(init(tmp_path).table)] == ["a.czi"]
+
+
 def test_the_toml_is_one_and_its_comments_are_settings(tmp_path: Path) -> None:
     slides(tmp_path, "a.tif")
     toml = init(tmp_path, Looked(channels=("a # b", "]\\"))).toml

@@ -52,7 +52,7 @@ def find_slides(folder: Path, *, subfolders: bool = True) -> Found:
         others += sum(
             not _suffix(name) and Path(name).suffix.lower() not in _OTHERS for name in visible if name in files
         )
-        folders[:] = [name for name in folders if subfolders and not name.startswith(".") and not _is_zarr(name)]
+        folders[:] = [name for name in folders if subfolders and _may_hold_slides(Path(root) / name)]
     named.sort(key=lambda path: _natural(path.relative_to(folder).as_posix()))
     pictures = [path for path in named if _suffix(path.name) in PICTURE_SUFFIXES]
     slides = [path for path in named if path not in set(pictures)]
@@ -86,6 +86,13 @@ def section_ids(slides: Sequence[tuple[Path, str]], folder: Path) -> list[str]:
 
 def _suffix(name: str) -> str:
     return next((suffix for suffix in SLIDE_SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def _may_hold_slides(folder: Path) -> bool:
+    """Tell whether to look into a folder: not into hidden ones, into a slide, or into the results of a run."""
+    if folder.name.startswith(".") or _is_zarr(folder.name):
+        return False
+    return not ((folder / "run.json").is_file() and (folder / "sections").is_dir())
 
 
 def _is_zarr(name: str) -> bool:
