@@ -118,7 +118,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard.model_validate(values)
     except FileNotFoundError:
         raise ModelError(f"{folder}: is no model folder (it has no {CARD}).") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as a model card ({error}).") from None
     except ValidationError as error:
         first = error.errors()[0]

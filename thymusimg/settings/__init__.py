@@ -73,7 +73,7 @@ class Settings(Frozen):
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SettingsError(f"{path}: not a TOML file ({error})") from None
         return cls.from_mapping(values, where=str(path))
 

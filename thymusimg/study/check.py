@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from thymusimg.study.sheet import Row, Sheet
 
 T = TypeVar("T")
+_WORDS = ("donor", "batch", "timepoint", "level", "lobe", "notes")
 
 _ASK = "?"
 _CHANNEL = "type the number (from 0) or name of its channel, none if there is none (see 'thymusimg inspect SLIDE')"
@@ -145,13 +146,15 @@ class _Reader:
     def subject(self) -> Subject:
         if "section_id" in self.sheet.columns:
             self.read("section_id", entries.check_id, None)
+        for column in ("section_id", "animal", "group", *_WORDS):
+            self.read(column, entries.check_no_formula, None)
         return Subject(
             section_id=self.text("section_id"),
             animal=self.required("animal"),
             group=self.required("group"),
             negative_control=self.read("negative_control", entries.truth, False),
             exclude=self.read("exclude", entries.truth, False),
-            **{name: self.text(name) for name in ("donor", "batch", "timepoint", "level", "lobe", "notes")},
+            **{name: self.text(name) for name in _WORDS},
         )
 
     def paths(self, needed: bool) -> dict[str, Path]:

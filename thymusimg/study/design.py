@@ -69,7 +69,7 @@ def _settings_and_table(path: Path) -> tuple[Settings, Path]:
     text, _ = read_text(path)
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: not a TOML file ({error})") from None
     settings = Settings.from_mapping(values, where=str(path))
     if not settings.study.table:

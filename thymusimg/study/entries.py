@@ -20,6 +20,8 @@ PIXEL_SIZE_LIMITS_UM = (0.05, 5.0)
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_FORMULA = re.compile(r"[=@]|[+-].*[(|!]", re.DOTALL)
 _MAX_ID_BYTES = 120
 
 
@@ -79,10 +81,33 @@ def check_id(text: str) -> None:
         raise ValueError(f"'{text}' begins or ends with a dot; an id names a folder, use letters, digits, - and _")
     if found := _FORBIDDEN.search(text):
         raise ValueError(f"'{text}' holds {found[0]!r}; an id names a folder, use letters, digits, - and _")
+    if hidden := [sign for sign in text if unicodedata.category(sign) in _HIDDEN]:
+        raise ValueError(
+            f"{text!a} holds a sign that is not seen (U+{ord(hidden[0]):04X}); two ids could look alike, use "
+            "letters, digits, - and _"
+        )
     if _RESERVED.fullmatch(text):
         raise ValueError(f"'{text}' is a name that Windows reserves; choose another")
     if len(text.encode()) > _MAX_ID_BYTES:
         raise ValueError(f"'{text[:20]}…' is too long for a folder's name; at most {_MAX_ID_BYTES} bytes")
+
+
+def check_no_formula(text: str) -> None:
+    """Refuse text that a spreadsheet program would run.
+
+    The tables of results carry a study's words as they are, so that they can be joined; quoting them there would
+    change them. Genotypes (``+/+``, ``-/-``, ``-KO``) and negative numbers are no formulas that could do anything.
+
+    Raises
+    ------
+    ValueError
+        If it begins with ``=`` or ``@``, or with a sign and calls something (holds ``(``, ``|``, ``!``).
+    """
+    if _FORMULA.match(text):
+        raise ValueError(
+            f"'{text[:40]}' would be run as a formula by a spreadsheet program that opens the results; begin it "
+            "with a letter or digit"
+        )
 
 
 def folded(text: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+MAX_BYTES = 50_000_000
 SEPARATORS = (",", ";", "\t")
 
 _BOOKS = {b"PK\x03\x04": "an Excel or LibreOffice workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
@@ -95,6 +96,8 @@ def _bytes(path: Path) -> bytes:
             "'thymusimg init FOLDER' writes both from a folder of slides"
         )
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise StudyTableError(f"{path}: has {size / 1e6:.0f} MB; a study table of 100,000 sections has 20")
         return path.read_bytes()
     except FileNotFoundError:
         raise StudyTableError(f"{path}: no such file; expected a study table (CSV) or a study.toml") from None

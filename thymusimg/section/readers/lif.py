@@ -20,12 +20,16 @@ from thymusimg.section.readers.base import (
     choose_scene,
 )
 from thymusimg.section.readers.extras import need
+from thymusimg.section.readers.ome_xml import check_entities
 from thymusimg.section.readers.planes import PlaneSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+
+HEAD_BYTES = 65_536
+"""Entities must be declared before the first element: they stand at the text's beginning."""
 
 AXIS_NAMES = {"M": "mosaic tile", "N": "tile", "A": "rotation", "L": "lambda", "H": "lifetime", "E": "excitation"}
 
@@ -40,6 +44,10 @@ def open_lif(path: Path, scene: str | int | None) -> LazyImage:
     library = need("liffile", path, "LIF")
     name = str(path)
     broken = (AttributeError, library.LifFileError, *DECODING_ERRORS)
+    with path.open("rb") as head:
+        check_entities(name, head.read(HEAD_BYTES).decode("utf-16-le", errors="ignore"))
+        head.seek(1)  # the text may begin at an odd byte
+        check_entities(name, head.read(HEAD_BYTES).decode("utf-16-le", errors="ignore"))
     try:
         file = library.LifFile(path, squeeze=True)
     except broken as error:

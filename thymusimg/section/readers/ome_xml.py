@@ -42,6 +42,16 @@ def check_xml(path: str, text: str) -> None:
         raise UnreadableError(f"{path}: its XML description has {len(text):,} bytes, more than any slide needs.")
     if text.count("<") > MAX_XML_TAGS:
         raise UnreadableError(f"{path}: its XML description has millions of elements, more than any slide needs.")
+    check_entities(path, text)
+
+
+def check_entities(path: str, text: str) -> None:
+    """Refuse text that declares entities.
+
+    Raises
+    ------
+    UnreadableError
+    """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise UnreadableError(
             f"{path}: its XML description declares entities (<!DOCTYPE or <!ENTITY); refused as unsafe."
