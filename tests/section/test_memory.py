@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from thymusimg.errors import SectionError
 from thymusimg.section import memory
 from thymusimg.section.model import Level, Section, Subject, Window
 from thymusimg.section.survey import survey_framed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Unread:
@@ -42,7 +47,7 @@ def test_the_need_follows_the_frame_and_not_the_slide() -> None:
     assert needs[0] == needs[1] < memory.needed_bytes(section_of(8192))
 
 
-def test_a_container_s_limit_counts(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(memory, "LIMITS", (str(limit),))
     without = memory.free_bytes()
