@@ -49,7 +49,7 @@ table = "{table}"
 # What the study is to answer: at most three columns, declared before looking; everything else is exploratory.
 #   cd45_area_fraction      how much of the parenchyma human CD45+ cells cover
 #   segregation_index_50um  how far cortex and medulla have come apart, 0 to 1
-#   cortical_coverage       how much of the medulla's border has cortex on its other side
+#   cortical_coverage       along how much of the capsule cortex lies under it, 0 to 1
 # primary = ["cd45_area_fraction", "segregation_index_50um", "cortical_coverage"]
 
 # The Organisation Index needs wild-type and untreated mice of another study: the animals.csv of its run.
