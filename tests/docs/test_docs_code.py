@@ -54,6 +54,8 @@ def sandbox(tmp_path_factory):
     """One folder for every page, so that what one page's run has finished the next one's reuses."""
     folder = tmp_path_factory.mktemp("docs")
     build(folder)
+    said = thymusimg("run", folder / "study.toml", "--out", folder / "results", *WORKER)
+    assert said.status == 0, said
     return folder
 
 
