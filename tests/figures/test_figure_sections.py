@@ -263,6 +263,18 @@ def test_what_people_changed_and_what_was_scaled_before_is_said(figure_run: Path
     assert "by hand" not in section_figure(figure_run, ["a2_s1"], PLAIN).caption
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("T1", "CD45"), ("Ch1-T2", "CD45"), ("channel 0", "CD45"), ("red", "CD45"), ("CD3e", "CD3e (as CD45)")],
+)
+def test_a_name_of_the_microscope_is_no_marker(name: str, said: str) -> None:
+    from thymusimg.figures.panels import marker
+    from thymusimg.figures.source import Shown
+
+    bundle = type("B", (), {"attributes": {"slide": {"markers": {"cd45": name}}}})()
+    assert marker(Shown("s", bundle), "cd45") == said
+
+
 def test_representatives_follow_the_rule(figure_run: Path) -> None:
     """Medians: 0.22 (a2) and 0.56 (b2); each one's sections are equally far, so the first is taken."""
     run = figure_run.parent / "copied"

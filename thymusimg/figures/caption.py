@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from thymusimg.figures.palettes import COLOUR_WORDS, NAMES
+from thymusimg.figures.palettes import COLOUR_WORDS, NAMES, other_marker
 from thymusimg.figures.save import printable
 from thymusimg.report.picture import length_words
 from thymusimg.report.words import counted, listed, number
@@ -53,10 +53,7 @@ def _stains(record: Mapping[str, Any]) -> str:
 
 
 def _marker(record: Mapping[str, Any], role: str) -> str:
-    from thymusimg.report.words import stands_in
-
-    real = {s["markers"].get(role, "") for s in record["sections"]} - {""}
-    other = sorted(name for name in real if stands_in(role, name))
+    other = sorted({other_marker(role, s["markers"].get(role, "")) for s in record["sections"]} - {""})
     return f"{listed(other, 'or')} (in the place of {NAMES[role]})" if other else NAMES[role]
 
 

@@ -183,7 +183,7 @@ def _draw_animals(paper: _Paper, axes: Axes, column: str, width_mm: float) -> No
         ticks.append(f"{_wrapped(group, width_mm / len(run.groups))}\nn = {len(animals)}")
     unit = meaning.unit if meaning else ""
     axes.set_xlim(-0.6, len(run.groups) - 0.4)
-    axes.set_xticks(range(len(run.groups)), ticks, fontsize=SMALLEST_PT)
+    _name_ticks(axes, ticks)
     axes.set_ylabel("fraction" if unit == "fraction" else printable(unit_of(unit)), fontsize=6.5, labelpad=2)
     _plain(axes)
 
@@ -207,7 +207,7 @@ def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison], wi
         "\n".join((_wrapped(one.group, width_mm / len(shown)), one.p_words.replace("p ", "p\n", 1)))
         for one in shown
     ]
-    axes.set_xticks(range(len(shown)), ticks, fontsize=SMALLEST_PT)
+    _name_ticks(axes, ticks)
     axes.set_ylabel(printable(f"{shown[0].effect_words} to {shown[0].reference}"), fontsize=6.5, labelpad=2)
     _plain(axes)
 
@@ -226,6 +226,17 @@ def _ratio_ticks(axes: Axes, low: float, high: float) -> None:
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _name_ticks(axes: Axes, names: Sequence[str]) -> None:
+    """Write names of several lines, every line a text of its own: it stays centred in whatever font it is shown."""
+    axes.set_xticks(range(len(names)), [""] * len(names))
+    for place, name in enumerate(names):
+        for index, line in enumerate(name.split("\n")):
+            axes.annotate(
+                line, (place, 0), xycoords=("data", "axes fraction"), xytext=(0, -3.0 - 1.2 * SMALLEST_PT * index),
+                textcoords="offset points", ha="center", va="top", fontsize=SMALLEST_PT, annotation_clip=False,
+            )  # fmt: skip
 
 
 def _plain(axes: Axes) -> None:
@@ -282,7 +293,7 @@ def _caption(paper: _Paper, columns: Sequence[str], compared: dict[str, list[Com
             f"Diamonds, difference from {run.reference} with its {percent} interval; dashed, no difference."
         )
     for column in columns:
-        parts += [f"{label(column)}, {one.in_words}" for one in compared[column]]
+        parts += [f"{label(column)}, {one.in_words}" if one.shown else one.sentence for one in compared[column]]
         if not compared[column]:
             parts.append(f"{label(column)}: not compared.")
     return printable(" ".join(parts))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from thymusimg.report.words import stands_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +29,23 @@ COLOUR_WORDS: dict[str, dict[str, str]] = {
     "field": {"cd45": "red", "k14": "blue", "k8": "green"},
     "safe": {"cd45": "orange", "k14": "violet", "k8": "cyan"},
 }
+
+_COLOUR = r"red|green|blue|gr[ae]y|yellow|cyan|magenta|orange|violet|white"
+_NO_MARKER = re.compile(
+    rf"(channel|chan|ch|c|track|t|camera|cam|filter|band|{_COLOUR})?[\s_-]*\d*([\s_-]*t\d+)?", re.IGNORECASE
+)
+"""What a microscope calls a channel that nobody named: it says nothing of the antibody."""
+
+
+def other_marker(role: str, name: str) -> str:
+    """Return the marker that stands in for a role, "" where it is the role's own or nobody named it.
+
+    Examples
+    --------
+    >>> other_marker("k8", "CD205"), other_marker("k8", "KRT8"), other_marker("cd45", "T1"), other_marker("k14", "")
+    ('CD205', '', '', '')
+    """
+    return name if stands_in(role, name) and not _NO_MARKER.fullmatch(name.strip()) else ""
 
 
 def merge(levels: Mapping[str, FloatPlane], palette: str) -> RGB:

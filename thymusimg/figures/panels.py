@@ -11,8 +11,7 @@ from thymusimg.errors import CallError
 from thymusimg.figures.detail import coarse_detail, full_detail
 from thymusimg.figures.outlines import find_lines, tint
 from thymusimg.figures.page import Panel
-from thymusimg.figures.palettes import NAMES, PALETTES, grey, merge
-from thymusimg.report.words import stands_in
+from thymusimg.figures.palettes import NAMES, PALETTES, grey, merge, other_marker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,8 +81,8 @@ def draw_view(view: View, kinds: Sequence[str], look: Look) -> tuple[list[Panel]
 
 def marker(section: Shown, role: str) -> str:
     """Return what a panel of a stain is called: the role, or the marker that stands in for it."""
-    real = section.markers.get(role, "")
-    return f"{real} (as {NAMES[role]})" if stands_in(role, real) else NAMES[role]
+    other = other_marker(role, section.markers.get(role, ""))
+    return f"{other} (as {NAMES[role]})" if other else NAMES[role]
 
 
 def _level(plane: FloatPlane, limits: tuple[float, float]) -> FloatPlane:
