@@ -96,14 +96,16 @@ def _read_cells(annotation: Annotation, section: Section, settings: Settings) ->
         raise CellsError(f"{section.section_id}: has no CD45 channel; cells cannot be learnt from it")
     drawn = read_cells(annotation, section.grid)
     prepared = prepare_section(section, settings)
+    section = prepared.section  # of a big slide, the frame that the section lies in
     gate = estimate_gate(
         section, prepared.correction, prepared.compartments, settings.gate, threads=settings.compute.threads
     )
-    raw = {role: section.read(role, drawn.window) for role in section.roles}
+    window = section.in_section(drawn.window)
+    raw = {role: section.read(role, window) for role in section.roles}
     return AnnotatedCells(
         section_id=section.section_id,
         animal=section.subject.animal,
-        planes=prepared.correction.apply(raw, drawn.window),
+        planes=prepared.correction.apply(raw, window),
         pixel_um=section.pixel_size_um,
         labels=drawn.labels,
         annotated=drawn.annotated,
