@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thymusimg.errors import CallError
+from thymusimg.figures.axes import LETTER_MM, name_ticks, plain_axes, ratio_ticks, wrapped
 from thymusimg.figures.caption import SYNTHETIC
 from thymusimg.figures.comparisons import Comparison, read_comparisons
 from thymusimg.figures.page import MM, TALLEST_MM, letter
@@ -34,8 +35,6 @@ _HEAD_MM = 4.4
 _LINE_MM = 2.7
 _LEFT_MM, _RIGHT_MM, _FOOT_MM = 11.0, 1.0, 11.0
 _TICK_MM = 15.0
-_LETTER_MM = 1.12
-"""Width of a letter of 6 pt, on average."""
 _MOST = 6
 
 
@@ -180,12 +179,12 @@ def _draw_animals(paper: _Paper, axes: Axes, column: str, width_mm: float) -> No
             axes.plot([at - 0.09, at + 0.09], [mean.mean] * 2, color="black", linewidth=1.2, solid_capstyle="butt")
             if math.isfinite(mean.low):
                 axes.plot([at, at], [mean.low, mean.high], color="black", linewidth=0.8, solid_capstyle="butt")
-        ticks.append(f"{_wrapped(group, width_mm / len(run.groups))}\nn = {len(animals)}")
+        ticks.append(f"{wrapped(group, width_mm / len(run.groups))}\nn = {len(animals)}")
     unit = meaning.unit if meaning else ""
     axes.set_xlim(-0.6, len(run.groups) - 0.4)
-    _name_ticks(axes, ticks)
+    name_ticks(axes, ticks)
     axes.set_ylabel("fraction" if unit == "fraction" else printable(unit_of(unit)), fontsize=6.5, labelpad=2)
-    _plain(axes)
+    plain_axes(axes)
 
 
 def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison], width_mm: float) -> None:
@@ -201,49 +200,14 @@ def _draw_differences(paper: _Paper, axes: Axes, shown: Sequence[Comparison], wi
     if ratio:
         axes.set_yscale("log")
         ends = [value for one in shown for value in (one.low, one.high)] + [null]
-        _ratio_ticks(axes, min(ends), max(ends))
-    axes.set_xlim(-0.7, len(shown) - 0.3)
+        ratio_ticks(axes, min(ends), max(ends))
+    axes.set_xlim(-0.5, len(shown) - 0.5)
     ticks = [
-        "\n".join((_wrapped(one.group, width_mm / len(shown)), one.p_words.replace("p ", "p\n", 1)))
-        for one in shown
+        "\n".join((wrapped(one.group, width_mm / len(shown)), one.p_words.replace("p ", "p\n", 1))) for one in shown
     ]
-    _name_ticks(axes, ticks)
+    name_ticks(axes, ticks)
     axes.set_ylabel(printable(f"{shown[0].effect_words} to {shown[0].reference}"), fontsize=6.5, labelpad=2)
-    _plain(axes)
-
-
-def _ratio_ticks(axes: Axes, low: float, high: float) -> None:
-    """Mark round ratios, few enough to read, with plain numbers in place of powers of ten."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    low, high = low / 1.15, high * 1.15
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1,)):
-        ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
-        if len(ticks) <= 6:
-            break
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_locator(FixedLocator(ticks))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _name_ticks(axes: Axes, names: Sequence[str]) -> None:
-    """Write names of several lines, every line a text of its own: it stays centred in whatever font it is shown."""
-    axes.set_xticks(range(len(names)), [""] * len(names))
-    for place, name in enumerate(names):
-        for index, line in enumerate(name.split("\n")):
-            axes.annotate(
-                line, (place, 0), xycoords=("data", "axes fraction"), xytext=(0, -3.0 - 1.2 * SMALLEST_PT * index),
-                textcoords="offset points", ha="center", va="top", fontsize=SMALLEST_PT, annotation_clip=False,
-            )  # fmt: skip
-
-
-def _plain(axes: Axes) -> None:
-    axes.tick_params(axis="y", labelsize=SMALLEST_PT, width=0.6, length=2, pad=1.5)
-    axes.tick_params(axis="x", length=0, pad=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain_axes(axes)
 
 
 def _values(run: FinishedRun, table: str, group: str, column: str) -> npt.NDArray[np.float64]:
@@ -260,21 +224,8 @@ def _offsets(count: int, width: float) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(rank % 2, 1, -1) * np.ceil(rank / 2) * (width / max(count - 1, 1)), np.float64)
 
 
-def _wrapped(group: str, width_mm: float) -> str:
-    """Break a group's name where it would run into the next one's; at most three lines."""
-    letters = max(5, int(width_mm / _LETTER_MM))
-    lines: list[str] = []
-    for line in textwrap.wrap(printable(group).replace("_", " "), letters, break_long_words=False):
-        rest = line
-        while len(rest) > letters:
-            lines.append(f"{rest[: letters - 1]}-")
-            rest = rest[letters - 1 :]
-        lines.append(rest)
-    return "\n".join(lines[:3]) + ("…" if len(lines) > 3 else "")
-
-
 def _sentences(compared: Sequence[Comparison], width_mm: float) -> list[str]:
-    letters = max(20, int(width_mm / _LETTER_MM))
+    letters = max(20, int(width_mm / LETTER_MM))
     return [line for one in compared if one.sentence for line in textwrap.wrap(one.sentence, letters)]
 
 
