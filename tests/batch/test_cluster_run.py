@@ -25,7 +25,10 @@ ROWS = [f"s{i},slides/s{i}.ome.tif,m{i},{'A' if i < 2 else 'B'}" for i in range(
 
 class Silent:
     def __init__(self):
-        self.said = []
+        self.said, self.heard = [], []
+
+    def progress(self, section_id, stage, fraction):
+        self.heard.append((section_id, stage))
 
     def start(self, phase, total):
         pass
@@ -73,9 +76,12 @@ def test_somebody_elses_workers_leave_the_same_tables(folder, address, monkeypat
     study = load_study(Path("study.csv"))
     watcher = Silent()
     run_study(study, Path("serial"), watcher=watcher, workers=1)
+    assert {(f"s{i}", stage) for i in range(4) for stage in ("survey", "cells")} <= set(watcher.heard)
+    watcher.heard.clear()
     record = run_study(study, Path("elsewhere"), watcher=watcher, placement=Placement(scheduler=address))
     assert record.device == "cpu"
     assert not record.failures
+    assert {name for name, _ in watcher.heard} == {"s0", "s1", "s2", "s3"}  # from the other process, on its way
     assert any("1 worker on" in line for line in watcher.said)
     assert csvs(folder / "elsewhere") == csvs(folder / "serial")
     assert not (folder / "elsewhere" / ".running").exists()

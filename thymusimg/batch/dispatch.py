@@ -15,8 +15,10 @@ from thymusimg.batch.executor import limit_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from thymusimg.batch.crew import Crew
+    from thymusimg.batch.telling import Hear
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -52,6 +54,12 @@ class Distributed:
             yield from shift.results()
         finally:
             shift.abandon()
+
+    def heard(self, hear: Hear) -> AbstractContextManager[None]:
+        """Hear how far the sections are; see :class:`~thymusimg.batch.executor.Executor`."""
+        from thymusimg.batch.telling import heard_from
+
+        return heard_from(self._crew.client, hear)
 
 
 class _Limited(Generic[J, R]):

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from thymusimg.batch.telling import Hear
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -36,6 +39,9 @@ class Executor(Protocol):
             Only workers with a GPU may take the jobs.
         """
 
+    def heard(self, hear: Hear) -> AbstractContextManager[None]:
+        """Hear how far the sections are."""
+
 
 class Serial:
     """Works in the calling process, one job after another."""
@@ -51,6 +57,12 @@ class Serial:
         del gpu  # the process has whatever device was resolved
         for position, job in enumerate(jobs):
             yield position, function(job)
+
+    def heard(self, hear: Hear) -> AbstractContextManager[None]:
+        """Hear how far the sections are; see :class:`Executor`."""
+        from thymusimg.batch.telling import heard_here
+
+        return heard_here(hear)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """One run a folder: the second is refused, on one machine and on a shared disk, and the dead hold nothing.
 
-The kernel's lock tells the processes of one machine apart, and goes when its process does, however it ends. A shared
-disk may not pass it on to other machines, or have none at all. So whoever holds a folder also writes who it is into
-the lock's file, and counts on while it lives. What another machine left is looked at for a while: what counts on is
-alive. No clock is read: those of two machines differ.
+The kernel's lock tells the processes of one machine apart, and goes when its process does, however it ends. A
+shared disk may not pass it on to other machines, or have none at all. So whoever holds a folder also writes who it
+is into the lock's file, and counts on while it lives. What another machine left is looked at for a while: what
+counts on is alive. No clock is read: those of two machines differ.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from thymusimg.batch.crew import Crew, Nannies
 from thymusimg.batch.dispatch import GPU, Distributed
 from thymusimg.batch.probe import Requirement
 from thymusimg.batch.session import dask_client, dask_settings
+from thymusimg.errors import CallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ PATIENCE_S = 60.0
 """So long a run goes on without a single worker, before it stops; workers that died come back within seconds."""
 HTTP = "127.0.0.1:0"
 """Where our schedulers serve pages: to this machine alone, on a port that is free (also without a dashboard)."""
+
+
+ATTEMPTS = 3
+"""So often workers that die while they start are started again."""
 
 
 def _silent(text: str) -> None:
@@ -40,18 +45,36 @@ def local_workers(
     needed = Requirement() if needed is None else needed
     with (
         dask_settings(threads),
-        distributed.LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=HTTP,
-            scheduler_kwargs={"dashboard": dashboard},
+        _started(
+            lambda: distributed.LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=HTTP,
+                scheduler_kwargs={"dashboard": dashboard},
+            )
         ) as cluster,
         dask_client(cluster, say) as client,
     ):
         crew = Crew(client, needed, Nannies(cluster, "this machine", PATIENCE_S), device="cpu", say=say)
         crew.gather(count)
         yield Distributed(crew, threads=threads, network=needed.network)
+
+
+def _started(start: Callable[[], Any]) -> Any:
+    """Start a cluster; again where a worker died before it had come up, which Dask takes for the end of all.
+
+    Raises
+    ------
+    CallError
+        If no attempt brings the workers up.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return start()
+        except (RuntimeError, OSError, TimeoutError) as error:
+            last = error
+    raise CallError(f"this machine: the workers do not start ({last}). Use --workers 1 to work without any.")
 
 
 @contextmanager
@@ -63,17 +86,19 @@ def local_gpu_workers(
 
     with (
         dask_settings(threads),
-        distributed.SpecCluster(
-            workers=gpu_specification(devices),
-            scheduler={
-                "cls": distributed.Scheduler,
-                "options": {
-                    "host": "127.0.0.1",
-                    "dashboard": dashboard,
-                    "dashboard_address": HTTP,
+        _started(
+            lambda: distributed.SpecCluster(
+                workers=gpu_specification(devices),
+                scheduler={
+                    "cls": distributed.Scheduler,
+                    "options": {
+                        "host": "127.0.0.1",
+                        "dashboard": dashboard,
+                        "dashboard_address": HTTP,
+                    },
                 },
-            },
-            silence_logs=logging.CRITICAL,
+                silence_logs=logging.CRITICAL,
+            )
         ) as cluster,
         dask_client(cluster, say) as client,
     ):

@@ -16,7 +16,8 @@ from thymusimg.batch.folder import RunFolder
 from thymusimg.batch.lease import Lease, leased
 from thymusimg.batch.needs import models_of, requirement
 from thymusimg.batch.tables import write_exclusions, write_study_tables, write_tables
-from thymusimg.batch.task import Failure, Job, Outcome, analyse_row, control_row, failure_rows
+from thymusimg.batch.task import Failure, Job, Outcome, control_row, failure_rows
+from thymusimg.batch.telling import tell_row
 from thymusimg.errors import UnreadableError
 from thymusimg.pipeline import check_methods
 from thymusimg.pipeline import models_of as identities
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Told what a run does, as it does it."""
+    """Told what a run does, as it does it; one with a method ``progress`` also hears how far each section is."""
 
     def start(self, phase: str, total: int) -> None:
         """Hear that a phase of ``total`` sections begins."""
@@ -188,14 +189,19 @@ def _analyse(hands: Executor, jobs: Sequence[Job], record: RunRecord, watcher: W
     found: dict[int, Outcome] = {}
     gpu = _needs_gpu(hands, jobs)
     try:
-        for position, result in hands.run(partial(analyse_row, progress=lease), jobs, gpu=gpu):
-            if isinstance(result, BaseException):
-                failure = _died(jobs[position], result)
-                result = Outcome(failure.section_id, "failed", {}, failure=failure)
-            found[position] = result
-            watcher.done(result, position)
+        with hands.heard(getattr(watcher, "progress", _unheard)):
+            for position, result in hands.run(partial(tell_row, lease=lease), jobs, gpu=gpu):
+                if isinstance(result, BaseException):
+                    failure = _died(jobs[position], result)
+                    result = Outcome(failure.section_id, "failed", {}, failure=failure)
+                found[position] = result
+                watcher.done(result, position)
     finally:
         record.outcomes = [found[i] for i in sorted(found)]
+
+
+def _unheard(section_id: str, stage: str, fraction: float) -> None:
+    """Hear nothing."""
 
 
 def _died(job: Job, error: BaseException) -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,40 @@ if TYPE_CHECKING:
     from thymusimg.cells.gate import ControlEvidence
 
 
+LINE_EVERY_S = 30.0
+"""Where there is no terminal, a section tells how far it is at most so often, and after so long a silence."""
+LEAST_DONE = 0.2
+"""Sections done, from which on a time to go means something."""
+_STAGES = {"opening": (0.0, 0.0), "survey": (0.0, 0.3), "tissue": (0.3, 0.0), "compartments": (0.35, 0.0),
+           "gate": (0.5, 0.0), "cells": (0.5, 0.3), "measurements": (0.8, 0.0), "writing": (0.95, 0.0)}  # fmt: skip
+"""Where in a section's time a stage begins, and how much of it goes by while its fraction runs."""
+
+
+def share_done(stage: str, fraction: float) -> float:
+    """Return about how much of a section's time is over.
+
+    Examples
+    --------
+    >>> share_done("cells", 0.5)
+    0.65
+    """
+    start, length = _STAGES.get(stage, (0.0, 0.0))
+    return start + length * min(max(fraction, 0.0), 1.0)
+
+
+def in_words(outcome: Outcome) -> str:
+    """Return what became of a section: what was measured, and what an earlier run had left for it."""
+    if outcome.status != "measured" or not outcome.reused:
+        return outcome.status
+    if "measurements" in outcome.reused:
+        return "measurements reused, quality checked again"
+    if "cells" in outcome.reused:
+        return "compartments and cells reused, measured again"
+    if "compartments" in outcome.reused:
+        return "compartments reused, cells found and measured again"
+    return "tissue reused, compartments drawn and measured again"
+
+
 class Console:
     """The watcher of a run on the command line."""
 
@@ -26,6 +61,10 @@ class Console:
         self._phase, self._total, self._done, self._began = "", 0, 0, time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._parts: dict[str, float] = {}
+        self._lines: dict[str, TaskID] = {}
+        self._said = time.monotonic()
+        self._guard = threading.Lock()
 
     def __enter__(self) -> Console:
         return self
@@ -39,30 +78,54 @@ class Console:
         """Begin a phase of ``total`` sections."""
         self._stop()
         self._phase, self._total, self._done, self._began = phase, total, 0, time.monotonic()
+        self._parts, self._lines = {}, {}
         if sys.stderr.isatty():
             from rich.console import Console as Terminal
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
                 console=Terminal(stderr=True), transient=True,
             )  # fmt: skip
-            self._task = self._bar.add_task(phase.capitalize(), total=total)
+            self._task = self._bar.add_task(f"{phase.capitalize()} ({total})", total=total)
             self._bar.start()
         else:
             self.say(f"{phase.capitalize()}: {total}")
 
     def done(self, outcome: Outcome | Failure | ControlEvidence, position: int) -> None:
         """Tell that a section is done."""
+        self._forget(outcome.section_id)
         self._done += 1
         if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+            self._bar.update(self._task, completed=self._done)
         failure = outcome if isinstance(outcome, Failure) else getattr(outcome, "failure", None)
         if failure is not None:
             self._failed(failure)
         elif self._bar is None:
-            word = outcome.status if isinstance(outcome, Outcome) else "measured"
+            word = in_words(outcome) if isinstance(outcome, Outcome) else "measured"
             self.say(f"  {self._done}/{self._total} {outcome.section_id}: {word}{self._to_go()}")
+
+    def progress(self, section_id: str, stage: str, fraction: float) -> None:
+        """Tell how far a section is: a bar of its own on a terminal, now and then a line otherwise."""
+        with self._guard:
+            share = share_done(stage, fraction)
+            self._parts[section_id] = max(share, self._parts.get(section_id, 0.0))
+            if self._bar is not None and self._task is not None:
+                if section_id not in self._lines:
+                    self._lines[section_id] = self._bar.add_task(section_id, total=1.0)
+                self._bar.update(self._lines[section_id], description=f"  {section_id}: {stage}", completed=share)
+                self._bar.update(self._task, completed=self._done + sum(self._parts.values()))
+            elif time.monotonic() - self._said > LINE_EVERY_S:
+                self._said = time.monotonic()
+                typer.echo(f"  {section_id}: {stage} {100 * fraction:.0f} %{self._to_go()}", err=True)
+
+    def _forget(self, section_id: str) -> None:
+        with self._guard:
+            self._said = time.monotonic()
+            self._parts.pop(section_id, None)
+            line = self._lines.pop(section_id, None)
+            if self._bar is not None and line is not None:
+                self._bar.remove_task(line)
 
     def step(self, section_id: str, fault: str) -> None:
         """Tell that a section was measured again, or why not."""
@@ -87,10 +150,11 @@ class Console:
             self.say(failure.traceback)
 
     def _to_go(self) -> str:
-        left = self._total - self._done
-        if not left:
+        done = self._done + sum(self._parts.values())
+        left = self._total - done
+        if left <= 0 or done < LEAST_DONE:
             return ""
-        seconds = (time.monotonic() - self._began) / self._done * left
+        seconds = (time.monotonic() - self._began) / done * left
         return f" (about {seconds / 60:.0f} min to go)" if seconds > 90 else f" (about {seconds:.0f} s to go)"
 
     def _stop(self) -> None:

@@ -1,0 +1,47 @@
+"""What a run says about how far it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from thymusimg.batch.task import Outcome
+from thymusimg.cli import console as module
+from thymusimg.cli.console import Console, in_words, share_done
+
+
+def test_where_there_is_no_terminal_a_long_section_says_now_and_then_how_far_it_is(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    console = Console()
+    console.start("sections", 2)
+    for second in range(0, 100, 5):
+        now[0] = float(second)
+        console.progress("s1", "cells", second / 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Sections: 2"
+    assert 2 <= len(lines) - 1 <= 3
+    assert lines[1].startswith("  s1: cells 35 % (about")  # 35 s of 0.605 sections: 81 s for the rest
+    assert "81 s to go" in lines[1]
+    console.done(Outcome("s1", "measured", {}), 0)
+    assert "1/2 s1: measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reused", "words"),
+    [
+        ((), "measured"),
+        (("tissue", "quality"), "tissue reused, compartments drawn and measured again"),
+        (("tissue", "quality", "compartments"), "compartments reused, cells found and measured again"),
+        (("tissue", "quality", "compartments", "cells"), "compartments and cells reused, measured again"),
+        (("tissue", "compartments", "cells", "measurements"), "measurements reused, quality checked again"),
+    ],
+)
+def test_what_was_reused_is_said(reused, words):
+    assert in_words(Outcome("s1", "measured", {}, reused=frozenset(reused))) == words
+
+
+def test_a_section_only_ever_gets_on():
+    order = ["opening", "survey", "tissue", "compartments", "gate", "cells", "measurements", "writing"]
+    shares = [share_done(stage, 0.0) for stage in order]
+    assert shares == sorted(shares)
+    assert all(0 <= share_done(stage, 1.0) <= 1 for stage in order)
