@@ -143,7 +143,7 @@ def test_scn(tmp_path: Path) -> None:
 
 
 def test_vsi_is_refused_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A VSI wears a TIFF's head, but its pixels lie in .ets files beside it: it must not be read as its thumbnail."""
+    """A VSI wears a TIFF's head, but its pixels lie in .ets files beside it: it is no thumbnail to be read."""
     from thymusimg.section.readers import other
 
     monkeypatch.setattr(other, "find_spec", lambda name: None)
