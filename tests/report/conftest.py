@@ -9,6 +9,7 @@ from report_fixtures import GROUPS, PRIMARY, Analysed, make_section, write_run
 from thymusimg.report import overlays
 from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.html import render
+from thymusimg.report.layers import draw_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,16 @@ def jpegs(analysed: Analysed) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, jpegs: dict[str, bytes]) -> Path:
+def layers(analysed: Analysed) -> dict[str, bytes]:
+    return draw_layers(analysed.section, analysed.planes, analysed.compartments, analysed.cells)
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory, jpegs: dict[str, bytes], layers: dict[str, bytes]
+) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "out"
-    write_run(folder, primary=PRIMARY, groups=GROUPS, pictures=jpegs)
+    write_run(folder, primary=PRIMARY, groups=GROUPS, pictures=jpegs, layers=layers)
     return folder
 
 

@@ -188,7 +188,14 @@ def _section_row(
     return row
 
 
-def write_run(folder: Any, *, primary: tuple[str, ...], groups: dict[str, int], pictures: dict[str, bytes]) -> Any:
+def write_run(
+    folder: Any,
+    *,
+    primary: tuple[str, ...],
+    groups: dict[str, int],
+    pictures: dict[str, bytes],
+    layers: dict[str, bytes] | None = None,
+) -> Any:
     """Write a run folder as a study would leave it."""
     rng = np.random.default_rng(11)
     rows = []
@@ -235,6 +242,8 @@ def write_run(folder: Any, *, primary: tuple[str, ...], groups: dict[str, int], 
         place.mkdir(parents=True)
         for name, data in pictures.items():
             (place / f"{name}.jpg").write_bytes(data)
+        for name, data in (layers or {}).items():
+            (place / name).write_bytes(data)
     record = {
         "thymusimg": "0.1.0",
         "created": "2026-01-05T10:00:00+00:00",

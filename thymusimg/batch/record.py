@@ -11,6 +11,7 @@ import pandas as pd
 from thymusimg.measurements.population.profile import profile_by_distance
 from thymusimg.pipeline import models_of
 from thymusimg.provenance import now, versions
+from thymusimg.report.layers import draw_layers
 from thymusimg.report.overlays import draw_section, to_jpeg
 from thymusimg.section.store import BundleContent, LabelImage, plain
 
@@ -30,10 +31,11 @@ POSITIVE = "cd45_positive"
 
 
 def draw_pictures(counted: Counted) -> dict[str, bytes]:
-    """Draw what the report shows of a section, as JPEG files by name."""
+    """Draw what the report shows of a section: JPEG files by name, and the layers that its viewer switches."""
     prepared = counted.prepared
-    pictures = draw_section(prepared.section, prepared.planes, prepared.compartments, counted.cells)
-    return {f"{name}.jpg": to_jpeg(picture) for name, picture in pictures.items()}
+    drawn = (prepared.section, prepared.planes, prepared.compartments, counted.cells)
+    pictures = draw_section(*drawn)
+    return {f"{name}.jpg": to_jpeg(picture) for name, picture in pictures.items()} | draw_layers(*drawn)
 
 
 def bundle_content(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from thymusimg.report.words import (
     REORGANISATION,
     REPOPULATION,
+    counted,
     is_repopulation,
     label,
     listed,
@@ -56,6 +57,7 @@ class Contrast:
     note: str
     reason: str
     sort: Mapping[str, float]
+    plain: str = ""
 
     @property
     def title(self) -> str:
@@ -166,8 +168,48 @@ def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
         reason=text("reason"),
         sort={k: value(k) for k in ("difference", "hedges_g", "p_welch", "p_permutation", "p_adjusted")},
     )
+    plain = _not_excluded(low, high, scale, unit) if verdict == "open" else ""
     up = difference > (1.0 if ratio else 0.0)
-    return Contrast(**{**vars(contrast), "sentence": _sentence(contrast, up, doubted=doubted, silent=silent)})
+    return Contrast(
+        **{
+            **vars(contrast),
+            "plain": plain,
+            "sentence": _sentence(contrast, up, doubted=doubted, silent=silent),
+        }
+    )
+
+
+def overall(contrasts: list[Contrast]) -> str:
+    """Return one sentence on all primary comparisons together, "" where none was declared or tested."""
+    primary = [c for c in contrasts if c.primary]
+    tested = [c for c in primary if c.verdict != "refused"]
+    if not tested:
+        return ""
+    counts = {verdict: sum(c.verdict == verdict for c in tested) for verdict in ("differs", "hints", "open")}
+    untested = len(primary) - len(tested)
+    rest = f" {counted(untested, 'comparison')} could not be tested." if untested else ""
+    if not counts["differs"] and not counts["hints"]:
+        return (
+            f"Nothing was shown: in none of the {counted(len(tested), 'primary comparison')} does the interval "
+            "exclude that the groups are equal. Absence of evidence is not evidence of absence; every interval "
+            f"below says which differences remain possible.{rest}"
+        )
+    said = [
+        (counts["differs"], "a difference that holds after all comparisons are accounted for"),
+        (counts["hints"], "a hint that does not hold up to all checks"),
+        (counts["open"], "no answer"),
+    ]
+    parts = listed([f"{n} with {words}" for n, words in said if n])
+    return f"Of {counted(len(tested), 'primary comparison')}: {parts}.{rest}"
+
+
+def _not_excluded(low: float, high: float, scale: str, unit: str) -> str:
+    """Say which differences an interval that includes none leaves possible."""
+    if scale in {"log", "logit"}:
+        what = "an odds ratio" if scale == "logit" else "a ratio"
+        return f"What these animals leave possible: {what} from {number(low)} to {number(high)}."
+    ends = f"{number(low, signed=True)} to {with_unit(high, unit, signed=True)}"
+    return f"What these animals leave possible: a difference from {ends}."
 
 
 def _verdict(reason: str, interval: tuple[float, float], null: float, holds_adjusted: bool, doubted: bool) -> str:

@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 
 from thymusimg.report.finished_run import PICTURES, FinishedRun, as_mapping, truth
-from thymusimg.report.words import GATE_SOURCES, label, number, stands_in, with_unit
+from thymusimg.report.viewer import LARGEST_LAYERS, LAYER_BUDGET, LAYER_FLOOR, island, viewer_data
+from thymusimg.report.words import GATE_SOURCES, counted, label, number, stands_in, with_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from markupsafe import Markup
 
 KEY_NUMBERS = (
     "tissue_area_mm2",
@@ -38,7 +40,7 @@ KEY_NUMBERS = (
     "cd45_empty_tile_fraction",
 )
 
-PICTURE_BUDGET = 6_000_000
+PICTURE_BUDGET = 4_600_000
 """Bytes of all pictures together that a report aims at; a single section is embedded as it is."""
 PICTURE_FLOOR = 45_000
 """No picture is made smaller than this to reach the budget: an unreadable picture convinces nobody."""
@@ -91,6 +93,13 @@ class Card:
     numbers: tuple[Number, ...]
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
+    place: int = 0
+    layers: Markup | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the viewer has something to show."""
+        return self.layers is not None or any(p.uri for p in self.pictures)
 
     @property
     def worst(self) -> str:
@@ -114,7 +123,32 @@ def build_cards(run: FinishedRun) -> list[Card]:
     frame = run.tables["sections"]
     rows = [{str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")]
     limit = max(PICTURE_FLOOR, PICTURE_BUDGET // max(1, len(rows) * len(PICTURES)))
-    return [_card(run, row, limit) for row in rows]
+    layer_limit = max(LAYER_FLOOR, min(LAYER_BUDGET // max(1, len(rows)), LARGEST_LAYERS))
+    return [_card(run, row, limit, layer_limit, place) for place, row in enumerate(rows, 1)]
+
+
+@dataclass(frozen=True)
+class Family:
+    """An animal with the cards of its sections; ``animal`` is "" where none is named."""
+
+    animal: str
+    cards: tuple[Card, ...]
+
+    @property
+    def words(self) -> str:
+        """Its groups and how many sections it has."""
+        groups = ", ".join(dict.fromkeys(card.group for card in self.cards if card.group))
+        return " · ".join(part for part in (groups, counted(len(self.cards), "section")) if part)
+
+
+def families(cards: list[Card], grouped: bool) -> list[Family]:
+    """Return the cards by animal, in the order in which animals come first; one family without groups."""
+    if not grouped:
+        return [Family("", tuple(cards))] if cards else []
+    found: dict[str, list[Card]] = {}
+    for card in cards:
+        found.setdefault(card.animal, []).append(card)
+    return [Family(animal, tuple(mine)) for animal, mine in found.items()]
 
 
 def shown_number(run: FinishedRun, row: Mapping[str, str], column: str) -> Number:
@@ -151,8 +185,9 @@ def fit_jpeg(data: bytes, limit: int) -> tuple[bytes, int, int]:
     return data, width, height
 
 
-def _card(run: FinishedRun, row: Mapping[str, str], limit: int) -> Card:
+def _card(run: FinishedRun, row: Mapping[str, str], limit: int, layer_limit: int, place: int) -> Card:
     section_id = row.get("section_id", "")
+    layers = viewer_data(run, section_id, layer_limit)
     cells_skipped = row.get("cells_method", "") == "none"
     shown = [c for c in KEY_NUMBERS if c in row and not (cells_skipped and c.startswith("cd45"))]
     return Card(
@@ -164,6 +199,8 @@ def _card(run: FinishedRun, row: Mapping[str, str], limit: int) -> Card:
         tuple(shown_number(run, row, column) for column in shown),
         tuple(_checks(run.tables["quality"], section_id)),
         tuple(_notes(run.attributes(section_id))),
+        place,
+        None if layers is None else island(layers),
     )
 
 

@@ -46,6 +46,21 @@ def edited_caveats(run: FinishedRun) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def edited_sentence(run: FinishedRun) -> str:
+    """Return the methods' sentence on what people edited; "" where nobody did."""
+    records = [run.attributes(name) for name in run.section_ids]
+    edited = [record for record in records if mask_edits(record)]
+    if not edited:
+        return ""
+    targets = dict.fromkeys(str(edit.get("target")) for record in edited for edit in mask_edits(record))
+    names = " and ".join("CD45⁺ cells" if t == "cells" else t for t in targets)
+    return (
+        f"{names[:1].upper() + names[1:]} were corrected by hand in {len(edited)} of "
+        f"{counted(len(records), 'section')}, and numbers are of the corrected masks. "
+        f"{_blinding([as_mapping(record) for record in edited])}"
+    )
+
+
 def _amount(record: Mapping[str, Any]) -> str:
     amount, edits = as_mapping(record.get("edited")), mask_edits(record)
     parts = []

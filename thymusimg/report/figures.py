@@ -14,7 +14,7 @@ from thymusimg.report.svg import INK, PAPER, describe_svg, figure_style, to_svg
 from thymusimg.report.words import REORGANISATION, REPOPULATION, counted, label, number, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -92,15 +92,16 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
     with mpl.rc_context(style):  # type: ignore[arg-type]  # matplotlib lists every key as a literal
         figure = Figure(figsize=(max(3.1, 1.0 + 0.75 * len(run.groups)), 2.6))
         axes = figure.subplots()
-        tips: list[str] = []
+        tips: list[tuple[str, str]] = []
+        places = _places(run)
         words = []
         for place, group in enumerate(run.groups):
             mine = _of_group(animals, group, column)
             estimate = estimate_mean(mine[1], meaning.scale if meaning else "", confidence)
-            _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips)
+            _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips, places)
             words.append(_in_words(group, mine[1], estimate, confidence))
         _dress(figure, axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups])
-        svg = to_svg(figure, tips)
+        svg = to_svg(figure, [tip for tip, _ in tips], [target for _, target in tips])
     undefined = int(numbers(animals, column).isna().sum())
     note = f"{counted(undefined, 'animal')} without a value" if undefined else ""
     alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. " + " ".join(words)
@@ -131,6 +132,16 @@ def estimate_mean(values: npt.NDArray[np.float64], scale: str, confidence: float
     return Estimate(*(np.exp(ends) if chosen == "log" else expit(ends) if chosen == "logit" else ends).tolist())
 
 
+def _places(run: FinishedRun) -> dict[str, dict[str, str]]:
+    """Return where in the page every animal and section stands: animals in the order in which they come first."""
+    frame = run.tables["sections"]
+    animals = dict.fromkeys(str(a) for a in frame.get("animal", ()))
+    return {
+        "animal": {name: f"#animal-{i}" for i, name in enumerate(animals, 1) if name},
+        "section": {name: f"#section-{i}" for i, name in enumerate(run.section_ids, 1)},
+    }
+
+
 def _of_group(frame: pd.DataFrame, group: str, column: str) -> tuple[list[str], npt.NDArray[np.float64]]:
     """Return names and finite values of a group's rows, lowest first."""
     if "group" not in frame:
@@ -150,7 +161,13 @@ def _spread(count: int, width: float) -> npt.NDArray[np.float64]:
 
 
 def _draw_group(
-    axes: Axes, place: int, animals: _Dots, sections: _Dots, estimate: Estimate, tips: list[str]
+    axes: Axes,
+    place: int,
+    animals: _Dots,
+    sections: _Dots,
+    estimate: Estimate,
+    tips: list[tuple[str, str]],
+    places: Mapping[str, Mapping[str, str]],
 ) -> None:
     colour, mark = GROUP_COLOURS[place % len(GROUP_COLOURS)], GROUP_MARKS[place % len(GROUP_MARKS)]
     for dots, size, alpha, word in ((sections, 11, 0.55, "section"), (animals, 58, 1.0, "animal")):
@@ -163,7 +180,7 @@ def _draw_group(
                 dot.set_linewidth(0.7)
             dot.set_zorder(3 if word == "animal" else 2)
             dot.set_gid(f"tip{len(tips)}")
-            tips.append(f"{word} {name}: {number(float(value))}")
+            tips.append((f"{word} {name}: {number(float(value))}", places[word].get(name, "")))
     if math.isfinite(estimate.mean):
         x = place + 0.33
         axes.plot([x - 0.09, x + 0.09], [estimate.mean] * 2, color=INK, linewidth=2, solid_capstyle="butt")

@@ -120,6 +120,11 @@ class FinishedRun:
         file = self._bundle(section_id) / "pictures" / f"{name}.jpg"
         return file.read_bytes() if self._holds(file) else None
 
+    def layer(self, section_id: str, name: str) -> bytes | None:
+        """Return one file of a section's layers, None where there is none: bundles of old have no layers."""
+        file = self._bundle(section_id) / "pictures" / name
+        return file.read_bytes() if self._holds(file) else None
+
     def attributes(self, section_id: str) -> Mapping[str, Any]:
         """Return what a section's bundle says of itself (gate, slide, notes); empty where there is no bundle."""
         file = self._bundle(section_id) / "zarr.json"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import tempfile
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.errors import OutputError
-from thymusimg.report.answer import exploratory_lead, questions, read_contrasts, why_no_answer
-from thymusimg.report.cards import build_cards, shown_number
+from thymusimg.report.answer import exploratory_lead, overall, questions, read_contrasts, why_no_answer
+from thymusimg.report.cards import Card, build_cards, families, shown_number
 from thymusimg.report.caveats import CAVEATS
+from thymusimg.report.checklists import checklists
 from thymusimg.report.curves import draw_curve_figures
 from thymusimg.report.edited import edited_caveats
 from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
 from thymusimg.report.finished_run import FinishedRun
 from thymusimg.report.methods import design_sentences, write_methods
 from thymusimg.report.record import NOT_RECORDED, provenance, settings_table
+from thymusimg.report.references import references
 from thymusimg.report.robustness import HOW, read_checks, sensitivity_lines
 from thymusimg.report.words import bare_p, counted, label, unit_of
 
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TEMPLATE = "report.html.j2"
+SIZE = "@size-of-this-file@"
+SCRIPTS = ("report.js", "viewer.js")
 
 
 def write_report(run_dir: Path) -> Path:
@@ -66,7 +73,7 @@ def render(run: FinishedRun) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("thymusimg.report", "."),
+        loader=PackageLoader("thymusimg.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -75,12 +82,16 @@ def render(run: FinishedRun) -> str:
     contrasts = read_contrasts(run) if run.grouped else []
     figures = draw_group_figures(run) if run.grouped else []
     cards = build_cards(run)
-    return environment.get_template(TEMPLATE).render(
+    scripts = "".join(_template_file(name) for name in SCRIPTS)
+    dictionary = _records(run, "dictionary")
+    households = families(cards, run.grouped)
+    page = environment.get_template(TEMPLATE).render(
         run=run,
         grouped=run.grouped,
         title=_title(run, len(cards)),
         summary=_summary(run, len(cards)),
         synthetic=bool(run.record.get("synthetic")),
+        overall=overall(contrasts),
         questions=questions(contrasts),
         no_answer=why_no_answer(run, contrasts),
         lead=exploratory_lead(contrasts) if not run.primary else [],
@@ -95,6 +106,9 @@ def render(run: FinishedRun) -> str:
         how_to_vary=HOW,
         animals=_animals(run) if run.grouped else ([], [], []),
         cards=cards,
+        families=households,
+        animal_places={family.animal: i for i, family in enumerate(households, 1) if family.animal},
+        quality_words=quality_words(cards),
         colours={group: GROUP_COLOURS[i % len(GROUP_COLOURS)] for i, group in enumerate(run.groups)},
         failures=_records(run, "failures"),
         exclusions=_listed((run.study or {}).get("exclusions")),
@@ -105,12 +119,55 @@ def render(run: FinishedRun) -> str:
         provenance=provenance(run),
         settings=settings_table(run),
         inputs=[i for i in run.record.get("inputs") or [] if isinstance(i, dict)],
-        dictionary=_records(run, "dictionary"),
+        dictionary=dictionary,
+        places=definition_places(dictionary),
+        references=references(run),
+        checklists=checklists(run),
         not_recorded=NOT_RECORDED,
         label=label,
         bare_p=bare_p,
         unit_of=unit_of,
+        # Files of this package, not of a run.
+        style=Markup(_template_file("style.css")),  # noqa: S704
+        script=Markup(scripts),  # noqa: S704
+        script_hash=script_hash(scripts),
+        size_note=SIZE,
     )
+    # The size stands in the page itself, so that it is put in when everything else is there.
+    before, _, after = page.rpartition(SIZE)
+    return f"{before}{len(page.encode()) / 1e6:.1f} MB{after}"
+
+
+def script_hash(script: str) -> str:
+    """Return the source expression by which a Content-Security-Policy knows an inline script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def definition_places(dictionary: list[dict[str, str]]) -> dict[str, int]:
+    """Return in which row of the dictionary a column is defined, from 1; that of sections before any other."""
+    found: dict[str, int] = {}
+    rows = sorted(enumerate(dictionary, 1), key=lambda item: item[1].get("table") != "sections")
+    for place, row in rows:
+        found.setdefault(row.get("column", row.get("name", "")), place)
+    return found
+
+
+def quality_words(cards: list[Card]) -> str:
+    """Say how many sections passed every check, and which did not; "" where no check was recorded."""
+    checked = [card for card in cards if card.worst]
+    if not checked:
+        return ""
+    parts = [
+        f"{sum(card.worst == 'pass' for card in checked)} of {counted(len(checked), 'section')} passed every check"
+    ]
+    for status, words in (("warn", "with a warning"), ("fail", "that failed a check")):
+        names = [card.section_id for card in checked if card.worst == status]
+        parts += [f"{len(names)} {words} ({', '.join(names)})"] if names else []
+    return f"{'; '.join(parts)}."
+
+
+def _template_file(name: str) -> str:
+    return resources.files("thymusimg.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _title(run: FinishedRun, sections: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thymusimg.report.edited import edited_sentence
 from thymusimg.report.finished_run import FinishedRun, as_mapping, numbers, truth
 from thymusimg.report.record import NOT_RECORDED, plain_text
 from thymusimg.report.words import GATE_SOURCES, counted, label, listed, number, stands_in
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 def write_methods(run: FinishedRun) -> list[str]:
     """Return the methods in paragraphs of plain text; a fact that was not recorded is said to be so."""
-    paragraphs = [_images(run), _stains(run), _compartments(run), _cells(run), _measurements(run)]
+    paragraphs = [_images(run), _stains(run), _compartments(run), _cells(run)]
+    edited = edited_sentence(run)
+    paragraphs += [edited] if edited else []
+    paragraphs.append(_measurements(run))
     if run.grouped:
         paragraphs.append(_statistics(run))
     return [*paragraphs, _software(run)]

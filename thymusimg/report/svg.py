@@ -29,8 +29,17 @@ def figure_style(name: str) -> dict[str, Any]:
     }
 
 
-def to_svg(figure: Figure, tips: Sequence[str]) -> str:
-    """Return a figure as SVG that stands in the page: ``tips`` become its elements' titles."""
+def to_svg(figure: Figure, tips: Sequence[str], targets: Sequence[str] = ()) -> str:
+    """Return a figure as SVG that stands in the page.
+
+    Parameters
+    ----------
+    figure : Figure
+    tips : sequence of str
+        Titles of the elements whose gid is ``tip0``, ``tip1`` …
+    targets : sequence of str, optional
+        For every tip the place in the page that a click on it leads to, "" for none.
+    """
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # The page's fonts draw the text, so it does not matter which glyphs matplotlib's own font lacks.
@@ -39,7 +48,14 @@ def to_svg(figure: Figure, tips: Sequence[str]) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="tip(\d+)">', lambda m: f"<g><title>{escape(tips[int(m[1])])}</title>", svg)
+
+    def titled(found: re.Match[str]) -> str:
+        place = int(found[1])
+        target = targets[place] if place < len(targets) else ""
+        leads = f' data-href="{escape(target)}"' if target else ""
+        return f"<g{leads}><title>{escape(tips[place])}</title>"
+
+    svg = re.sub(r'<g id="tip(\d+)">', titled, svg)
     svg = re.sub(r'(<g) id="[a-z]+(?:\.[a-z]+)?_\d+"', r"\1", svg)
     svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
     return svg.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
