@@ -43,7 +43,7 @@ def detect_part(
     detect : Detector
         From :func:`thymusimg.cells.methods.find_detector`.
     window : Window
-        In full-resolution pixels.
+        In full-resolution pixels of the slide.
 
     Returns
     -------
@@ -57,7 +57,8 @@ def detect_part(
     """
     factor = section.grid.factor
     inside = np.zeros(compartments.tissue.shape, np.bool_)
-    inside[window.y0 // factor : -(-window.y1 // factor), window.x0 // factor : -(-window.x1 // factor)] = True
+    y0, y1, x0, x1 = (max(0, edge) for edge in section.in_section(window))
+    inside[y0 // factor : -(-y1 // factor), x0 // factor : -(-x1 // factor)] = True
     part = replace(compartments, tissue=compartments.tissue & inside)
     if not part.analysable.any():
         raise CellsError(f"{section.section_id}: there is no tissue in the view in which cells are looked for")
