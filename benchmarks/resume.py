@@ -57,7 +57,6 @@ def main() -> int:
     try:
         table = draw(work, chosen.sections)
         print("Undisturbed, in one process …", flush=True)
-        undisturbed = begin(table, work / "undisturbed", workers=1)
         if not (work / "undisturbed" / "report.html").exists():
             begin(table, work / "undisturbed", workers=1).communicate()
         print("Disturbed, with two workers …", flush=True)

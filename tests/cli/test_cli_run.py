@@ -95,7 +95,8 @@ def test_changed_settings_measure_again(slides, finished, tmp_path):
     shutil.copytree(finished, out)
     said = thymusimg("run", slides / "study.toml", "--out", out, "--workers", 1, "--cells", "none")
     assert said.status == 0
-    assert "reused" not in said.err
+    assert ": reused" not in said.err
+    assert "s0: compartments reused, cells found and measured again" in said.err
     row = pd.read_csv(out / "tables" / "sections.csv").iloc[0]
     assert np.isnan(row["cd45_count"])
     assert "--cells none" in row["cd45_count_reason"]

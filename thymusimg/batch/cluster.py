@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from thymusimg.batch.crew import Crew, Standing
 from thymusimg.batch.dispatch import Distributed
-from thymusimg.batch.executor import Executor, Serial, default_workers, limit_threads
+from thymusimg.batch.executor import Executor, Serial, default_workers, limit_threads, section_bytes
 from thymusimg.batch.local import PATIENCE_S, local_gpu_workers, local_workers
 from thymusimg.batch.session import dask_client, dask_settings
 from thymusimg.device import count_devices, resolve_device
@@ -127,7 +127,11 @@ def _own_workers(
     say: Callable[[str], None],
 ) -> Iterator[Executor]:
     resolved = resolve_device(device) if needed.network or device.startswith("cuda") else "cpu"
-    count = placement.workers or default_workers(sections)
+    largest = max(needed.files.values(), default=0)
+    count = placement.workers or default_workers(sections, largest)
+    if not placement.workers and count < default_workers(sections):
+        each = section_bytes(largest) / 1e9
+        say(f"Note: {count} worker{'s' * (count > 1)}: the largest section takes about {each:.0f} GB of memory")
     if resolved != "cpu" and needed.network:
         devices = [resolved.partition(":")[2]] if ":" in device else [str(i) for i in range(count_devices())]
         count = max(1, min(placement.workers or len(devices), len(devices), sections))

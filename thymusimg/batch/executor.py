@@ -7,12 +7,17 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from thymusimg.section.memory import BASE_BYTES, free_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from thymusimg.batch.telling import Hear
 
+LEAST_BYTES = 1.5e9
+"""What a worker is given at least."""
+MEMORY_PER_FILE = 6.0
 J = TypeVar("J")
 R = TypeVar("R")
 
@@ -78,12 +83,24 @@ def executor(workers: int, threads: int = 1) -> Iterator[Executor]:
         yield distributed
 
 
-def default_workers(sections: int) -> int:
-    """Return how many workers suit this machine and a number of sections."""
-    import psutil
+def default_workers(sections: int, largest_file: int = 0) -> int:
+    """Return how many workers suit this machine and a number of sections.
 
-    memory = max(1, int(psutil.virtual_memory().available / 1.5e9))
+    Parameters
+    ----------
+    largest_file : int
+        Bytes of the largest slide: every worker may have one of that size at the same time.
+    """
+    memory = max(1, int(free_bytes() / section_bytes(largest_file)))
     return max(1, min(len(os.sched_getaffinity(0)), sections, memory))
+
+
+def section_bytes(file: int) -> float:
+    """Return about how much memory a slide's analysis takes, from the bytes of its file.
+
+    Glass compresses to nothing and is not analysed; tissue takes some six bytes of memory a byte of file.
+    """
+    return max(LEAST_BYTES, BASE_BYTES + MEMORY_PER_FILE * file)
 
 
 def limit_threads(threads: int, *, network: bool = False) -> None:

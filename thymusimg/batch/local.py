@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from thymusimg.batch.crew import Crew, Nannies
 from thymusimg.batch.dispatch import GPU, Distributed
+from thymusimg.batch.executor import LEAST_BYTES
 from thymusimg.batch.probe import Requirement
 from thymusimg.batch.session import dask_client, dask_settings
 from thymusimg.errors import CallError
+from thymusimg.section.memory import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +52,7 @@ def local_workers(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
+                memory_limit=int(max(LEAST_BYTES, free_bytes() / count)),  # Dask's own share is that of one core
                 dashboard_address=HTTP,
                 scheduler_kwargs={"dashboard": dashboard},
             )
