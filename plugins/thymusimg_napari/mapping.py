@@ -216,7 +216,7 @@ class CompartmentMap:
     # --- the junction and the distances follow
 
     def _follow_lines(self) -> None:
-        if self.map is None:
+        if self.map is None or self._section is not self.session.section:  # another one was opened in the pause
             return
         source, labels, section = self.map.source, self.map.labels.copy(), self.session.section
         self._follower.now(
