@@ -47,7 +47,7 @@ def _screen(home: Path) -> Any:
     own = {
         "QT_API": "pyside6", "NAPARI_ASYNC": "0", "NAPARI_CONFIG": str(home / "napari.yaml"),
         "XDG_CACHE_HOME": str(home / "cache"), "XDG_DATA_HOME": str(home / "data"), "THYMUSIMG_READER": "you",
-        "THYMUSIMG_EDITS": str(home / "edits"),
+        "THYMUSIMG_EDITS": str(home / "edits"), "HOME": str(home),  # pictures show ~/thymus and no other folder
     }  # fmt: skip
     os.environ.update(own)
     if os.environ.get("DISPLAY") or not sys.platform.startswith("linux"):
@@ -73,7 +73,7 @@ def _tour(home: Path) -> None:
         before = _measure(window)
         _edit(window)
         after = _measure_again(window, before)
-        _save(window, home / "results")
+        _save(window, "~/thymus/results")
         _reopen(window, after)
     finally:
         viewer.close()
@@ -154,9 +154,9 @@ def _measure_again(window: Window, before: float) -> float:
     return after
 
 
-def _save(window: Window, out: Path) -> None:
+def _save(window: Window, out: str) -> None:
     widget = _front(window, "Study")
-    window.type(widget.out.line, str(out))
+    window.type(widget.out.line, out)
     window.idle()
     window.click(widget.keep)
     window.idle(300)
