@@ -21,7 +21,7 @@ from thymusimg.errors import CellsError, GateError
 from thymusimg.measurements.measure import Measured, measure_section
 from thymusimg.measurements.population.axis import place_on_axis
 from thymusimg.progress import Progress, silent
-from thymusimg.section.memory import give_back
+from thymusimg.section.memory import give_back, share_pools
 from thymusimg.section.survey import Survey, survey_framed
 from thymusimg.settings import Settings
 
@@ -212,6 +212,7 @@ def prepare_section(
 ) -> Prepared:
     """Run the stages that do not depend on the CD45 gate, as :func:`analyse_section`."""
     clock = Clock()
+    share_pools()
     with clock.stage("survey"):
         section, survey = survey_framed(section, threads=settings.compute.threads, progress=progress, cache=cache)
     with clock.stage("tissue"):

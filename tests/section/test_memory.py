@@ -64,4 +64,5 @@ def test_a_whole_slide_that_does_not_fit_is_not_begun(monkeypatch: pytest.Monkey
 
 
 def test_giving_back_is_harmless() -> None:
+    memory.share_pools()
     memory.give_back()

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from thymusimg.section.filling import find_filling
 from thymusimg.section.model import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Mapping
 
     from thymusimg.section.model import FloatPlane, Mask, Section
 
@@ -106,12 +105,12 @@ def signal(glance: Mapping[str, FloatPlane], pixel_um2: float) -> Mask:
     Every stain is compared with its own glass: the level of the darkest twentieth, and the noise of the differences
     of neighbours, which neither tissue nor a slow gradient widens. The filling between scanned tiles takes no part.
     """
-    shown = [glance[role] for role in SHOWING_TISSUE if role in glance] or list(glance.values())
-    scanned = ~_filled(shown)
+    shown = {role: glance[role] for role in SHOWING_TISSUE if role in glance} or glance
+    scanned = ~find_filling(shown)
     seen = np.zeros(scanned.shape, np.bool_)
     if not scanned.any():
         return seen
-    for plane in shown:
+    for plane in shown.values():
         seen |= scanned & (plane > _cut(plane, scanned))
     # pieces that touch a neighbour by its dark rim hang together with it
     count, labels, stats, _ = cv2.connectedComponentsWithStats(seen.view(np.uint8), connectivity=8)
@@ -133,17 +132,6 @@ def _cut(plane: FloatPlane, scanned: Mask) -> float:
     # the smallest quarter of the differences is that of glass, how little of it there may be
     noise = float(np.quantile(steps, 0.25)) / QUARTER / math.sqrt(2) if len(steps) else 0.0
     return float(glass + max(NOISE_SD * noise, glass - dark, FAINT * (bright - glass)))
-
-
-def _filled(planes: Sequence[FloatPlane]) -> Mask:
-    """Return blocks of one whole number, the same in every stain, where that number is common."""
-    first = planes[0]
-    same: npt.NDArray[np.bool_] = first == np.rint(first)
-    for plane in planes[1:]:
-        same &= plane == first
-    values, counts = np.unique(first[same], return_counts=True)
-    common = values[counts >= 0.001 * first.size]
-    return same & np.isin(first, common)
 
 
 def _framed(section: Section, wanted: Window) -> Section:

@@ -14,8 +14,6 @@ import psutil
 from thymusimg.errors import SectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from thymusimg.section.model import Section
 
 BASE_BYTES = 0.5e9
@@ -23,6 +21,8 @@ BASE_BYTES = 0.5e9
 
 PIXEL_BYTES = 220.0
 """Bytes a coarse pixel of the frame at the peak, measured with tissue everywhere."""
+
+_ARENA_MAX = -8  # glibc's M_ARENA_MAX
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where containers and batch systems set a limit that the machine's memory does not show."""
@@ -70,22 +70,33 @@ def require_memory(section: Section) -> None:
         )
 
 
+def share_pools() -> None:
+    """Let all threads take memory from two pools of the C library instead of one a thread, from now on.
+
+    Every pool keeps what was freed in it; eight of them hold 0.2 GB more at the peak, and are no faster.
+    """
+    library = _library()
+    if library is not None:
+        library.mallopt(_ARENA_MAX, 2)
+
+
 def give_back() -> None:
     """Give memory that was freed back to the system, where the C library keeps it for later.
 
-    Arrays of a few megabytes come from pools, one a thread; what one stage freed there the next may not find.
+    Arrays of a few megabytes come from its pools; what one stage freed there the next may not find.
     """
-    trim = _trim()
-    if trim is not None:
-        trim(0)
+    library = _library()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
+def _library() -> ctypes.CDLL | None:
+    """Return glibc; None where there is another C library."""
     if not sys.platform.startswith("linux"):
         return None
     try:
-        trim: Callable[[int], int] = ctypes.CDLL("libc.so.6").malloc_trim  # glibc's alone
-    except (OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None
+    except OSError:
         return None
-    return trim
