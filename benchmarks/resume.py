@@ -108,7 +108,7 @@ def disturb(table: Path, out: Path, kills: int, dice: random.Random) -> list[Sta
         group = [psutil.Process(run.pid)]
         while plan and run.poll() is None:
             if not start.kills and dice.random() < AT_WORK:
-                wait_for(run, start, "Sections")
+                wait_for(run, start, dice.choice(("Sections:", "  1/", "  2/", "  3/")))
             sleep(run, dice.uniform(0.5, 12.0))
             if run.poll() is not None:
                 break
