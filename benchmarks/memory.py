@@ -93,8 +93,8 @@ WORDS = (
     "  first. Where the tissue needs more, the rest of the frame is read a second time.",
     "* A pyramid's levels are read on their own tiles, each tile once: one level for the look, one for the planes; and",
     "  at full resolution the tiles with tissue, with their halo, for cells and for the network.",
-    "* Imports take 0.29 GB, of which numba's compiler and pandas with pyarrow are the most. What is left grows with",
-    "  the frame by about 200 bytes a coarse pixel.",
+    "* Imports take 0.29 GB. The peak comes while the stains' spectra are measured, and grows with the frame by about",
+    "  200 bytes a coarse pixel.",
     "* A section that would need more memory than there is, is refused before any work, with both numbers.",
 )
 
