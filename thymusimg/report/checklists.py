@@ -154,7 +154,7 @@ def _microscopy(run: FinishedRun) -> tuple[Item, ...]:
 
 def _arrive(run: FinishedRun) -> tuple[Item, ...]:
     frame, animals = run.tables["sections"], run.tables["animals"]
-    sizes = animals["group"].value_counts() if "group" in animals else {}
+    sizes: dict[str, int] = dict(animals["group"].value_counts()) if "group" in animals else {}
     named = [f"{group}: {counted(int(sizes.get(group, 0)), 'animal')}" for group in run.groups]
     excluded = (run.study or {}).get("exclusions")
     primary = listed([label(name) for name in run.primary])
