@@ -1,4 +1,6 @@
+import gc
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,20 @@ def write_ome_zarr(folder, pixels=PIXELS, *, shards=None, zarr_format=3, side=0.
     }
     root.attrs.update(said if zarr_format == 2 else {"ome": {"version": "0.5", **said}})
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_connection_outlives_a_test():
+    """Connections are kept for the process; here they end with the test that opened them, not in somebody else's."""
+    yield
+    import fsspec.implementations.http
+    import s3fs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fsspec.implementations.http.HTTPFileSystem.clear_instance_cache()
+        s3fs.S3FileSystem.clear_instance_cache()
+        gc.collect()
 
 
 @pytest.fixture
