@@ -42,7 +42,7 @@ def write_ome_zarr(folder, pixels=PIXELS, *, shards=None, zarr_format=3, side=0.
 
 @pytest.fixture(autouse=True)
 def no_connection_outlives_a_test():
-    """Connections are kept for the process; here they end with the test that opened them, not in somebody else's."""
+    """Connections are kept for the process; here they end with the test that opened them, not in another."""
     yield
     import fsspec.implementations.http
     import s3fs
