@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -56,6 +57,7 @@ def sandbox(tmp_path_factory):
     build(folder)
     said = thymusimg("run", folder / "study.toml", "--out", folder / "results", *WORKER)
     assert said.status == 0, said
+    shutil.copytree(folder / "results", folder / "demo")  # of the same sections: any page may come first
     return folder
 
 
