@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TEMPLATE = "report.html.j2"
+MOST_NAMED = 8
 SIZE = "@size-of-this-file@"
 SCRIPTS = ("report.js", "viewer.js")
 
@@ -162,7 +163,9 @@ def quality_words(cards: list[Card]) -> str:
     ]
     for status, words in (("warn", "with a warning"), ("fail", "that failed a check")):
         names = [card.section_id for card in checked if card.worst == status]
-        parts += [f"{len(names)} {words} ({', '.join(names)})"] if names else []
+        # Where most are concerned, a list of all of them says nothing that the cards do not say better.
+        named = f" ({', '.join(names)})" if len(names) <= MOST_NAMED or status == "fail" else ""
+        parts += [f"{len(names)} {words}{named}"] if names else []
     return f"{'; '.join(parts)}."
 
 
