@@ -1,0 +1,117 @@
+"""``docs/benchmarks.md`` and its plot, from the rows that were measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.rows import FLOOR, FULL, LEAN, PEER, STUDY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.rows import Row, Rows
+
+PLOT = "images/benchmarks_size.svg"
+LOOK = {FLOOR: ("#000000", "o", ":"), FULL: ("#0072B2", "s", "-"), LEAN: ("#009E73", "^", "-"),
+        PEER: ("#D55E00", "D", "--")}  # fmt: skip
+"""Colours after Okabe and Ito; marks and lines differ too."""
+
+
+def write_page(rows: Rows, docs: Path, machine: str) -> None:
+    """Write the page and the plot."""
+    sides = sorted({row.side for row in rows.rows.values() if row.side and row.what != STUDY})
+    (docs / "images").mkdir(exist_ok=True)
+    _plot(rows, sides, docs / PLOT)
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks`. Ratios, not seconds, are the claim.",
+        "",
+        f"Machine: {machine}.",
+        "",
+        "## Whole section: 4 × side² uint16, deflate OME-TIFF in, every table, bundle and report out",
+        "",
+        "Each row is a process of its own, start and imports included; the file is in the page cache. Median time,",
+        "highest peak of resident memory. The slide is synthetic (four channels, tissue on most of it, cells of",
+        "the preset `progenitor_10wk`). *flat*: no pyramid in the file; *pyramid*: three halved levels beside it.",
+        "*lean*: `[measurements] network = false, pattern_simulations = 19`. *load*: of the machine, before the row.",
+        "The plain pipeline is Otsu, distance watershed and `regionprops_table`: no statistics, no report, no bundle.",
+        "",
+        "| slide | side | what | s | × floor | Mpx/s | peak GB | load |",
+        "|---|---:|---|---:|---:|---:|---:|---:|",
+        *(_line(rows, row) for side in sides for kind in ("flat", "pyramid") for row in _of(rows, kind, side)),
+        "",
+        f"![Seconds of one section against the side of its slide, beside floor and peer]({PLOT})",
+        "",
+        "Aims: at most 5 × the floor, under 1.5 GB. Memory of larger slides: [big slides](benchmarks_memory.md).",
+        "",
+        *_workers(rows),
+        "## Start",
+        "",
+        "| what | s |",
+        "|---|---:|",
+        *(f"| `{row.what}` | {row.seconds:.2f} |" for row in rows.rows.values() if not row.side),
+        "",
+        "Aims: 0.3 s and 0.5 s.",
+        "",
+    ]
+    (docs / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _of(rows: Rows, kind: str, side: int) -> list[Row]:
+    found = (rows.get(what, kind, side) for what in LOOK)
+    return [row for row in found if row is not None]
+
+
+def _line(rows: Rows, row: Row) -> str:
+    floor = rows.get(FLOOR, row.kind, row.side)
+    ratio = f"{row.seconds / floor.seconds:.1f}" if floor else "–"
+    return (
+        f"| {row.kind} | {row.side:,} | {row.what} | {row.seconds:.2f} | {ratio} | "
+        f"{4e-6 * row.side**2 / row.seconds:.0f} | {row.peak_gb:.2f} | {row.load:.1f} |"
+    )
+
+
+def _workers(rows: Rows) -> list[str]:
+    found = [row for row in rows.rows.values() if row.what == STUDY]
+    if len(found) < 2:
+        return []
+    one, two = sorted(found, key=lambda row: row.workers)
+    return [
+        f"## Two workers: a study of 8 equal sections of 4 × {one.side}²",
+        "",
+        "`thymusimg run` from start to report, one thread a worker.",
+        "",
+        "| workers | s | peak GB, all processes | load |",
+        "|---:|---:|---:|---:|",
+        *(f"| {row.workers} | {row.seconds:.1f} | {row.peak_gb:.2f} | {row.load:.1f} |" for row in (one, two)),
+        "",
+        f"Two workers are {one.seconds / two.seconds:.2f} × as quick as one. Aim: 1.8.",
+        "",
+    ]
+
+
+def _plot(rows: Rows, sides: list[int], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "thymusimg"
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for what, (colour, mark, line) in LOOK.items():
+        for kind in ("flat", "pyramid"):
+            found = [row for side in sides if (row := rows.get(what, kind, side)) is not None]
+            if not found:
+                continue
+            axes.plot(
+                [row.side for row in found], [row.seconds for row in found], line, color=colour, marker=mark,
+                fillstyle="full" if kind == "flat" else "none", label=f"{what} ({kind})",
+            )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="side of the slide, px (× 4 channels)", ylabel="seconds")
+    axes.set_xticks(sides, [f"{side:,}" for side in sides])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6.5)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
