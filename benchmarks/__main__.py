@@ -123,7 +123,10 @@ def best(command: list[str], repeats: int, fresh: Path | None = None) -> Cost:
         if fresh is not None:
             subprocess.run(["rm", "-rf", str(fresh)], check=True)
         costs.append(run(command))
-    return Cost(statistics.median(c.seconds for c in costs), max(c.peak_gb for c in costs), costs[-1].output)
+    return Cost(
+        statistics.median(c.seconds for c in costs), max(c.peak_gb for c in costs), costs[-1].output,
+        statistics.median(c.cpu for c in costs),
+    )  # fmt: skip
 
 
 def machine() -> str:

@@ -1,7 +1,8 @@
-"""Run a command and measure it from outside: wall time and the peak memory of the process and its children."""
+"""Run a command and measure it from outside: wall time, processor time, and the peak memory of its processes."""
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import threading
 import time
@@ -12,11 +13,16 @@ import psutil
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds and peak resident memory (process tree, shared pages counted once a process) in GB."""
+    """What a command cost.
+
+    ``seconds`` by the clock; ``peak_gb`` of resident memory (process tree, shared pages counted once a process);
+    ``cpu`` seconds of all cores together, of the command and of the children that it waited for.
+    """
 
     seconds: float
     peak_gb: float
     output: str
+    cpu: float = 0.0
 
 
 def run(command: list[str]) -> Cost:
@@ -27,7 +33,7 @@ def run(command: list[str]) -> Cost:
     RuntimeError
         If it fails; its output is in the message.
     """
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _children()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     peak = [0]
     watch = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
@@ -36,7 +42,7 @@ def run(command: list[str]) -> Cost:
     seconds = time.perf_counter() - start
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{output}")
-    return Cost(seconds, peak[0] / 1e9, output)
+    return Cost(seconds, peak[0] / 1e9, output, _children() - before)
 
 
 def _watch(pid: int, peak: list[int]) -> None:
@@ -48,3 +54,9 @@ def _watch(pid: int, peak: list[int]) -> None:
             time.sleep(0.01)
     except psutil.Error:  # the process has ended
         return
+
+
+def _children() -> float:
+    """Return the processor seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

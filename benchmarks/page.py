@@ -34,11 +34,12 @@ def write_page(rows: Rows, docs: Path, machine: str) -> None:
         "Each row is a process of its own, start and imports included; the file is in the page cache. Median time,",
         "highest peak of resident memory. The slide is synthetic (four channels, tissue on most of it, cells of",
         "the preset `progenitor_10wk`). *flat*: no pyramid in the file; *pyramid*: three halved levels beside it.",
-        "*lean*: `[measurements] network = false, pattern_simulations = 19`. *load*: of the machine, before the row.",
+        "*lean*: `[measurements] network = false, pattern_simulations = 19`. *CPU s*: of both cores together, which other",
+        "work on the machine changes little. *load*: of the machine, before the row.",
         "The plain pipeline is Otsu, distance watershed and `regionprops_table`: no statistics, no report, no bundle.",
         "",
-        "| slide | side | what | s | × floor | Mpx/s | peak GB | load |",
-        "|---|---:|---|---:|---:|---:|---:|---:|",
+        "| slide | side | what | s | × floor | CPU s | × floor, CPU | Mpx/s | peak GB | load |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
         *(_line(rows, row) for side in sides for kind in ("flat", "pyramid") for row in _of(rows, kind, side)),
         "",
         f"![Seconds of one section against the side of its slide, beside floor and peer]({PLOT})",
@@ -66,8 +67,9 @@ def _of(rows: Rows, kind: str, side: int) -> list[Row]:
 def _line(rows: Rows, row: Row) -> str:
     floor = rows.get(FLOOR, row.kind, row.side)
     ratio = f"{row.seconds / floor.seconds:.1f}" if floor else "–"
+    of_cpu = f"{row.cpu / floor.cpu:.1f}" if floor else "–"
     return (
-        f"| {row.kind} | {row.side:,} | {row.what} | {row.seconds:.2f} | {ratio} | "
+        f"| {row.kind} | {row.side:,} | {row.what} | {row.seconds:.2f} | {ratio} | {row.cpu:.1f} | {of_cpu} | "
         f"{4e-6 * row.side**2 / row.seconds:.0f} | {row.peak_gb:.2f} | {row.load:.1f} |"
     )
 

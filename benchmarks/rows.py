@@ -22,13 +22,14 @@ STUDY = "thymusimg run, 8 sections"
 
 @dataclass(frozen=True)
 class Row:
-    """One program on one slide; ``load`` is the machine's load average of the last minute, before the start."""
+    """One program on one slide; ``load``: the machine's, of the last minute, before the start."""
 
     what: str
     kind: str
     side: int
     workers: int
     seconds: float
+    cpu: float
     peak_gb: float
     load: float
 
@@ -55,7 +56,7 @@ class Rows:
             with path.open(encoding="utf-8", newline="") as stream:
                 for line in csv.DictReader(stream):
                     row = Row(line["what"], line["kind"], int(line["side"]), int(line["workers"]),
-                              *(float(line[name]) for name in ("seconds", "peak_gb", "load")))  # fmt: skip
+                              *(float(line[name]) for name in ("seconds", "cpu", "peak_gb", "load")))  # fmt: skip
                     rows.rows[row.key] = row
         return rows
 
@@ -74,7 +75,7 @@ class Rows:
             return
         load = os.getloadavg()[0]
         cost = work()
-        row = Row(what, kind, side, workers, round(cost.seconds, 3), round(cost.peak_gb, 3), round(load, 2))
+        row = Row(what, kind, side, workers, *(round(v, 3) for v in (cost.seconds, cost.cpu, cost.peak_gb, load)))
         self.rows[row.key] = row
         self.fresh.add(row.key)
         print(
