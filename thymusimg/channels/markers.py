@@ -104,6 +104,23 @@ _FLUOROPHORE = "|".join(
 )
 
 
+_COLOUR = r"red|green|blue|gr[ae]y|yellow|cyan|magenta|orange|violet|white"
+_NO_STAIN = re.compile(
+    rf"(channel|chan|ch|c|track|t|camera|cam|filter|band|{_COLOUR})?[\s_-]*\d*([\s_-]*t\d+)?", re.IGNORECASE
+)
+
+
+def names_stain(marker: str) -> bool:
+    """Tell whether a marker's name says anything of an antibody or dye: ``Ch2``, ``T1`` and ``Track 3`` do not.
+
+    Examples
+    --------
+    >>> names_stain("CD205"), names_stain("T1"), names_stain("Ch2-T1"), names_stain("Red"), names_stain("")
+    (True, False, False, False, False)
+    """
+    return not _NO_STAIN.fullmatch(marker.strip())
+
+
 def term(pattern: str) -> re.Pattern[str]:
     """Compile a pattern of the vocabulary: whole words, blanks as any separator."""
     return _term(pattern)

@@ -18,7 +18,7 @@ from thymusimg.figures.representative import check_column
 from thymusimg.figures.request import LETTERS, WIDTHS_MM, check_paper
 from thymusimg.figures.save import SMALLEST_PT, Drawing, printable, styled
 from thymusimg.figures.source import is_synthetic
-from thymusimg.report.figures import GROUP_COLOURS, GROUP_MARKS, estimate_mean
+from thymusimg.report.figures import GROUP_COLOURS, GROUP_MARKS, estimate_mean, shared_scale
 from thymusimg.report.finished_run import FinishedRun, numbers
 from thymusimg.report.words import label, listed, number, unit_of
 
@@ -166,6 +166,7 @@ def _row(
 
 def _draw_animals(paper: _Paper, axes: Axes, column: str, width_mm: float) -> None:
     run, meaning = paper.run, paper.run.meanings.get(column)
+    scale = shared_scale(run, column)
     ticks = []
     for place, group in enumerate(run.groups):
         colour, mark = GROUP_COLOURS[place % len(GROUP_COLOURS)], GROUP_MARKS[place % len(GROUP_MARKS)]
@@ -173,7 +174,7 @@ def _draw_animals(paper: _Paper, axes: Axes, column: str, width_mm: float) -> No
         for values, size, alpha, order in ((sections, 4, 0.4, 2), (animals, 14, 1.0, 3)):
             x = place - 0.12 + _offsets(len(values), 0.36)
             axes.scatter(x, values, s=size, c=colour, alpha=alpha, marker=mark, linewidths=0, zorder=order)
-        mean = estimate_mean(animals, meaning.scale if meaning else "", paper.confidence)
+        mean = estimate_mean(animals, scale, paper.confidence)
         if math.isfinite(mean.mean):
             at = place + 0.28
             axes.plot([at - 0.09, at + 0.09], [mean.mean] * 2, color="black", linewidth=1.2, solid_capstyle="butt")

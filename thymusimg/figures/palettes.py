@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thymusimg.report.palette import NAMES, SAFE, SAFE_WORDS
 from thymusimg.report.words import stands_in
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from thymusimg.report.picture import RGB, Colour
     from thymusimg.section.model import FloatPlane
 
-NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8", "dapi": "DAPI"}
+__all__ = ["COLOUR_WORDS", "NAMES", "PALETTES", "grey", "merge", "other_marker"]
 
 PALETTES: dict[str, dict[str, Colour]] = {
     "field": {"cd45": (255, 0, 0), "k14": (51, 92, 255), "k8": (0, 255, 0)},
-    "safe": {"cd45": (255, 127, 0), "k14": (150, 60, 255), "k8": (0, 255, 255)},
+    "safe": SAFE,
 }
 """``field``: red, blue and green as the papers print them (the blue lightened, because pure blue is nearly black in
 print); ``safe``: orange, violet and cyan, which stay apart with every common colour blindness and add up to
@@ -27,14 +27,8 @@ white."""
 
 COLOUR_WORDS: dict[str, dict[str, str]] = {
     "field": {"cd45": "red", "k14": "blue", "k8": "green"},
-    "safe": {"cd45": "orange", "k14": "violet", "k8": "cyan"},
+    "safe": SAFE_WORDS,
 }
-
-_COLOUR = r"red|green|blue|gr[ae]y|yellow|cyan|magenta|orange|violet|white"
-_NO_MARKER = re.compile(
-    rf"(channel|chan|ch|c|track|t|camera|cam|filter|band|{_COLOUR})?[\s_-]*\d*([\s_-]*t\d+)?", re.IGNORECASE
-)
-"""What a microscope calls a channel that nobody named: it says nothing of the antibody."""
 
 
 def other_marker(role: str, name: str) -> str:
@@ -45,7 +39,7 @@ def other_marker(role: str, name: str) -> str:
     >>> other_marker("k8", "CD205"), other_marker("k8", "KRT8"), other_marker("cd45", "T1"), other_marker("k14", "")
     ('CD205', '', '', '')
     """
-    return name if stands_in(role, name) and not _NO_MARKER.fullmatch(name.strip()) else ""
+    return name if stands_in(role, name) else ""
 
 
 def merge(levels: Mapping[str, FloatPlane], palette: str) -> RGB:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.report.words import (
     REORGANISATION,
     REPOPULATION,
-    counted,
     is_repopulation,
     label,
     listed,
     number,
     p_value,
+    percent,
     with_unit,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ class Contrast:
 
     Attributes
     ----------
+    kind : str
+        What ``difference`` holds: a ``difference`` in the endpoint's unit, a ``ratio`` or an ``odds ratio``.
+    interval_name : str
+        How sure the interval is: ``95 % interval``.
+    up : bool
+        Whether the group lies above the reference.
     verdict : str
         ``differs``, ``hints`` (its interval excludes no difference, its adjusted p does not), ``open`` or
         ``refused``.
@@ -57,7 +65,9 @@ class Contrast:
     note: str
     reason: str
     sort: Mapping[str, float]
-    plain: str = ""
+    kind: str = "difference"
+    interval_name: str = "95 % interval"
+    up: bool = False
 
     @property
     def title(self) -> str:
@@ -66,8 +76,8 @@ class Contrast:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The note's sentences, one by one."""
-        return tuple(part.strip() for part in self.note.split("; ") if part.strip())
+        """The note's sentences, one by one, in plain words."""
+        return tuple(plain_note(part.strip()) for part in self.note.split("; ") if part.strip())
 
 
 def read_contrasts(run: FinishedRun) -> list[Contrast]:
@@ -135,13 +145,13 @@ def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
     unit = text("unit") or (meaning.unit if meaning else "")
     difference, low, high = value("difference"), value("ci_low"), value("ci_high")
     ratio = scale in {"log", "logit"}
-    alpha = 1 - float(run.setting("study", "confidence", 0.95))
+    confidence = float(run.setting("study", "confidence", 0.95))
+    alpha = 1 - confidence
     silent = value("min_possible_p") > alpha
     doubted = value("p_permutation") > alpha and not silent
     verdict = _verdict(text("reason"), (low, high), 1.0 if ratio else 0.0, value("p_adjusted") < alpha, doubted)
     interval = f"{number(low, signed=not ratio)} to {number(high, signed=not ratio)}" if math.isfinite(low) else ""
-    shown = f"× {number(difference)}" if scale == "log" else with_unit(difference, unit, signed=not ratio)
-    shown = f"odds × {number(difference)}" if scale == "logit" else shown
+    shown = f"× {number(difference)}" if ratio else with_unit(difference, unit, signed=True)
     means = with_unit(value("mean_group"), unit)
     if math.isfinite(value("mean_reference")):
         means = f"{number(value('mean_group'))} against {with_unit(value('mean_reference'), unit)}"
@@ -167,49 +177,38 @@ def _contrast(row: Mapping[Any, Any], run: FinishedRun) -> Contrast:
         note=text("note"),
         reason=text("reason"),
         sort={k: value(k) for k in ("difference", "hedges_g", "p_welch", "p_permutation", "p_adjusted")},
+        kind=_kind(scale, text("note")),
+        interval_name=f"{percent(confidence)} interval",
+        up=difference > (1.0 if ratio else 0.0),
     )
-    plain = _not_excluded(low, high, scale, unit) if verdict == "open" else ""
-    up = difference > (1.0 if ratio else 0.0)
-    return Contrast(
-        **{
-            **vars(contrast),
-            "plain": plain,
-            "sentence": _sentence(contrast, up, doubted=doubted, silent=silent),
-        }
-    )
+    return replace(contrast, sentence=_sentence(contrast, doubted=doubted, silent=silent))
 
 
-def overall(contrasts: list[Contrast]) -> str:
-    """Return one sentence on all primary comparisons together, "" where none was declared or tested."""
-    primary = [c for c in contrasts if c.primary]
-    tested = [c for c in primary if c.verdict != "refused"]
-    if not tested:
-        return ""
-    counts = {verdict: sum(c.verdict == verdict for c in tested) for verdict in ("differs", "hints", "open")}
-    untested = len(primary) - len(tested)
-    rest = f" {counted(untested, 'comparison')} could not be tested." if untested else ""
-    if not counts["differs"] and not counts["hints"]:
-        return (
-            f"Nothing was shown: in none of the {counted(len(tested), 'primary comparison')} does the interval "
-            "exclude that the groups are equal. Absence of evidence is not evidence of absence; every interval "
-            f"below says which differences remain possible.{rest}"
-        )
-    said = [
-        (counts["differs"], "a difference that holds after all comparisons are accounted for"),
-        (counts["hints"], "a hint that does not hold up to all checks"),
-        (counts["open"], "no answer"),
-    ]
-    parts = listed([f"{n} with {words}" for n, words in said if n])
-    return f"Of {counted(len(tested), 'primary comparison')}: {parts}.{rest}"
-
-
-def _not_excluded(low: float, high: float, scale: str, unit: str) -> str:
-    """Say which differences an interval that includes none leaves possible."""
+def _kind(scale: str, note: str) -> str:
+    """Return what an effect is; a difference beside another group's ratio says why it is none."""
     if scale in {"log", "logit"}:
-        what = "an odds ratio" if scale == "logit" else "a ratio"
-        return f"What these animals leave possible: {what} from {number(low)} to {number(high)}."
-    ends = f"{number(low, signed=True)} to {with_unit(high, unit, signed=True)}"
-    return f"What these animals leave possible: a difference from {ends}."
+        return "ratio" if scale == "log" else "odds ratio"
+    for sign, why in (("which has no log:", "0 has no ratio"), ("which have no logit:", "0 or 1 has no odds")):
+        if sign in note:
+            return f"difference (an animal at {why})"
+    return "difference"
+
+
+def plain_note(note: str) -> str:
+    """Return a note of the comparison in words that need no statistics.
+
+    Examples
+    --------
+    >>> plain_note("permuted within batch")
+    'in the permutation test, animals change groups only within their batch'
+    """
+    kept = re.fullmatch(r"permuted within (batch|donor)", note)
+    if kept:
+        return f"in the permutation test, animals change groups only within their {kept[1]}"
+    freely = re.fullmatch(r"not permuted within (batch|donor), because (.*)", note)
+    if freely:
+        return f"in the permutation test, animals change groups whatever their {freely[1]}, because {freely[2]}"
+    return note
 
 
 def _verdict(reason: str, interval: tuple[float, float], null: float, holds_adjusted: bool, doubted: bool) -> str:
@@ -221,9 +220,9 @@ def _verdict(reason: str, interval: tuple[float, float], null: float, holds_adju
     return "differs" if holds_adjusted and not doubted else "hints"
 
 
-def _sentence(c: Contrast, up: bool, *, doubted: bool, silent: bool) -> str:
+def _sentence(c: Contrast, *, doubted: bool, silent: bool) -> str:
     what, than = f"{c.title}", f"in {c.group} than in {c.reference}"
-    way = "higher" if up else "lower"
+    way = "higher" if c.up else "lower"
     few = min(c.n_group, c.n_reference) < FEW_ANIMALS
     caution = " With so few animals this needs repeating before it is believed." if few else ""
     if silent and not few:
@@ -233,7 +232,7 @@ def _sentence(c: Contrast, up: bool, *, doubted: bool, silent: bool) -> str:
             where = f" in {c.group}" if c.group else ""
             return f"No inference on {what}{where}: {c.reason or 'not recorded why'}."
         case "differs":
-            return f"{what} is {way} {than}: the interval stays clear of no difference.{caution}"
+            return f"{what} is {way} {than}: the {c.interval_name} stays clear of no difference.{caution}"
         case "hints" if doubted:
             return (
                 f"{what} looks {way} {than}, but the permutation test of the animals does not confirm it: "
@@ -245,8 +244,8 @@ def _sentence(c: Contrast, up: bool, *, doubted: bool, silent: bool) -> str:
                 f"({c.p_adjusted or 'adjusted p not recorded'}): a hint, not a finding.{caution}"
             )
     return (
-        f"These animals do not settle whether {what} differs between {c.group} and {c.reference}: "
-        f"the interval, {c.interval}, includes no difference. {NOT_EVIDENCE}"
+        f"These animals do not settle whether {within(what)} differs between {c.group} and {c.reference}: "
+        f"the {c.interval_name} includes no difference. {NOT_EVIDENCE}"
     )
 
 

@@ -92,7 +92,7 @@ def _images(run: FinishedRun) -> tuple[Item, ...]:
         ),
         (
             "Colours accessible to the colour-blind",
-            "Red, blue and green as the field prints them; the viewer offers magenta, cyan and yellow."
+            "Red, blue and green as the field prints them; the viewer offers orange, violet and cyan."
             if layered
             else shown("Red, blue and green as the field prints them: not accessible to everybody."),
         ),

@@ -27,6 +27,8 @@ GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9
 GROUP_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 """A shape a group too, so that nothing depends on colour alone."""
 
+BY_KEYBOARD = "Marks answer to the pointer; the table of animals has the same values and links, by keyboard too."
+
 _Dots = tuple[list[str], npt.NDArray[np.float64]]
 """Names and values, lowest first."""
 
@@ -79,7 +81,7 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
     """Draw one column: animals as dots, sections as faint small dots, mean and 95 % interval.
 
     The interval is Student's t on the animals, on the column's scale (log or logit where the dictionary says so),
-    turned back to its unit. Animals are spread sideways by their rank, never at random.
+    turned back to its unit; one scale for all groups. Animals are spread sideways by their rank, never at random.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -95,17 +97,37 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
         tips: list[tuple[str, str]] = []
         places = _places(run)
         words = []
+        scale = shared_scale(run, column)
         for place, group in enumerate(run.groups):
             mine = _of_group(animals, group, column)
-            estimate = estimate_mean(mine[1], meaning.scale if meaning else "", confidence)
+            estimate = estimate_mean(mine[1], scale, confidence)
             _draw_group(axes, place, mine, _of_group(sections, group, column), estimate, tips, places)
             words.append(_in_words(group, mine[1], estimate, confidence))
         _dress(figure, axes, run.groups, [len(_of_group(animals, g, column)[1]) for g in run.groups])
         svg = to_svg(figure, [tip for tip, _ in tips], [target for _, target in tips])
     undefined = int(numbers(animals, column).isna().sum())
-    note = f"{counted(undefined, 'animal')} without a value" if undefined else ""
-    alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. " + " ".join(words)
+    notes = [f"{counted(undefined, 'animal')} without a value"] if undefined else []
+    if meaning and scale != (meaning.scale or scale):
+        notes.append(f"some animals have no {meaning.scale}: means of the values as they are")
+    note = "; ".join(notes)
+    alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. {' '.join(words)} {BY_KEYBOARD}"
     return GroupFigure(column, label(column), unit, alt, describe_svg(svg, alt), note)
+
+
+def shared_scale(run: FinishedRun, column: str) -> Scale:
+    """Return the scale of a column's means: its own where every animal of all groups has a place on it.
+
+    One figure has one scale, so that the means of its groups can be compared.
+    """
+    from thymusimg.study.scales import choose_scale
+
+    values = np.array(numbers(run.tables["animals"], column), dtype=np.float64)
+    meaning = run.meanings.get(column)
+    return choose_scale(values[np.isfinite(values)], _declared(meaning.scale if meaning else "")).scale
+
+
+def _declared(scale: str) -> Scale:
+    return "log" if scale == "log" else "logit" if scale == "logit" else "identity"
 
 
 def estimate_mean(values: npt.NDArray[np.float64], scale: str, confidence: float = 0.95) -> Estimate:
@@ -121,8 +143,7 @@ def estimate_mean(values: npt.NDArray[np.float64], scale: str, confidence: float
     finite = values[np.isfinite(values)]
     if not finite.size:
         return Estimate(math.nan, math.nan, math.nan)
-    declared: Scale = "log" if scale == "log" else "logit" if scale == "logit" else "identity"
-    chosen = choose_scale(finite, declared).scale
+    chosen = choose_scale(finite, _declared(scale)).scale
     on_scale = onto(finite, chosen)
     mean = float(on_scale.mean())
     if finite.size < 2:

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import os
 import tempfile
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.errors import OutputError
-from thymusimg.report.answer import exploratory_lead, overall, questions, read_contrasts, why_no_answer
+from thymusimg.report.answer import exploratory_lead, questions, read_contrasts, why_no_answer
 from thymusimg.report.cards import Card, build_cards, families, shown_number
 from thymusimg.report.caveats import CAVEATS
 from thymusimg.report.checklists import checklists
@@ -19,17 +20,24 @@ from thymusimg.report.curves import draw_curve_figures
 from thymusimg.report.edited import edited_caveats
 from thymusimg.report.figures import GROUP_COLOURS, draw_group_figures, figure_columns
 from thymusimg.report.finished_run import FinishedRun
+from thymusimg.report.headline import headline
 from thymusimg.report.methods import design_sentences, write_methods
 from thymusimg.report.record import NOT_RECORDED, provenance, settings_table
 from thymusimg.report.references import references
 from thymusimg.report.robustness import HOW, read_checks, sensitivity_lines
-from thymusimg.report.words import bare_p, counted, label, unit_of
+from thymusimg.report.viewer import viewer_colours
+from thymusimg.report.words import bare_p, counted, label, listed, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TEMPLATE = "report.html.j2"
 MOST_NAMED = 8
+LONGEST_TITLE = 60
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 SIZE = "@size-of-this-file@"
 SCRIPTS = ("report.js", "viewer.js")
 
@@ -92,7 +100,8 @@ def render(run: FinishedRun) -> str:
         title=_title(run, len(cards)),
         summary=_summary(run, len(cards)),
         synthetic=bool(run.record.get("synthetic")),
-        overall=overall(contrasts),
+        headline=headline(contrasts),
+        made=made(run),
         questions=questions(contrasts),
         no_answer=why_no_answer(run, contrasts),
         lead=exploratory_lead(contrasts) if not run.primary else [],
@@ -124,6 +133,7 @@ def render(run: FinishedRun) -> str:
         places=definition_places(dictionary),
         references=references(run),
         checklists=checklists(run),
+        viewer_colours=viewer_colours(),
         not_recorded=NOT_RECORDED,
         label=label,
         bare_p=bare_p,
@@ -176,7 +186,22 @@ def _template_file(name: str) -> str:
 def _title(run: FinishedRun, sections: int) -> str:
     if not run.grouped and sections == 1:
         return f"Section {run.tables['sections']['section_id'].iloc[0]}"
-    return str((run.study or {}).get("name") or "Thymus study")
+    named = str((run.study or {}).get("name") or "")
+    if named or not run.groups:
+        return named or "Thymus sections"
+    title = f"Study of {counted(len(run.groups), 'group')}"
+    groups = listed(list(run.groups))
+    return f"{title}: {groups}" if len(groups) <= LONGEST_TITLE else title
+
+
+def made(run: FinishedRun) -> str:
+    """Return the day on which the run was made, ``5 January 2026``; "" where it was not recorded."""
+    try:
+        day = datetime.fromisoformat(str(run.record.get("created") or ""))
+    except ValueError:
+        return ""
+    # Not %B, which speaks the language of the machine.
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def _summary(run: FinishedRun, sections: int) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from thymusimg.compartments.model import Compartment
 from thymusimg.report.inset import CLEARLY_POSITIVE, draw_inset
+from thymusimg.report.palette import NAMES, SCREEN
 from thymusimg.report.picture import RGB, Colour, View, draw_lines, to_jpeg, with_footer
 from thymusimg.report.words import stands_in
 
@@ -34,8 +35,7 @@ __all__ = [
     "write_pictures",
 ]
 
-STAIN_COLOURS: dict[str, Colour] = {"cd45": (255, 38, 38), "k14": (64, 110, 255), "k8": (30, 205, 60)}
-"""CD45 red, K14 blue, K8 green as the field prints them; the blue is lightened: pure blue vanishes on a screen."""
+STAIN_COLOURS = SCREEN
 
 COMPARTMENT_COLOURS: dict[Compartment, Colour] = {
     Compartment.CORTEX: (86, 180, 233),
@@ -49,7 +49,6 @@ COMPARTMENT_COLOURS: dict[Compartment, Colour] = {
 JUNCTION_COLOUR: Colour = (250, 240, 90)
 CELL_COLOUR: Colour = (255, 255, 255)
 
-_NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8", "dapi": "DAPI"}
 _SAMPLE = 250_000
 _BAND_ROWS = 128
 
@@ -196,7 +195,7 @@ def write_pictures(pictures: Mapping[str, RGB], folder: Path, quality: int = 82)
 
 
 def _marker(role: str, markers: Mapping[str, str] | None) -> str:
-    plain = _NAMES.get(role, role)
+    plain = NAMES.get(role, role)
     real = (markers or {}).get(role, "")
     return f"{real} (as {plain})" if stands_in(role, real) else plain
 

@@ -11,6 +11,8 @@ import numpy as np
 from markupsafe import Markup
 
 from thymusimg.report.layers import INDEX, LABELS, STAINS, grey_jpeg
+from thymusimg.report.overlays import COMPARTMENT_COLOURS, JUNCTION_COLOUR
+from thymusimg.report.palette import NAMES, SAFE, SCREEN
 from thymusimg.report.words import stands_in
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ LARGEST_LAYERS = 600_000
 """Not even a report of one section spends more on its stains."""
 LAYER_FLOOR = 30_000
 """No section's stains are made smaller than this."""
-_NAMES = {"cd45": "CD45", "k14": "K14", "k8": "K8"}
 
 
 def viewer_data(run: FinishedRun, section_id: str, limit: int) -> dict[str, Any] | None:
@@ -44,7 +45,7 @@ def viewer_data(run: FinishedRun, section_id: str, limit: int) -> dict[str, Any]
         data = json.loads(index)
         fitted, size = _fit(stains, (int(data["width"]), int(data["height"])), len(data["stains"]), limit)
         for stain in data["stains"]:
-            plain, marker = _NAMES.get(stain["role"], stain["role"]), str(stain["marker"])
+            plain, marker = NAMES.get(stain["role"], stain["role"]), str(stain["marker"])
             stain["label"] = f"{marker} (as {plain})" if stands_in(stain["role"], marker) else plain
     except (ValueError, KeyError, TypeError):
         return None
@@ -55,6 +56,19 @@ def viewer_data(run: FinishedRun, section_id: str, limit: int) -> dict[str, Any]
         "stains_uri": "data:image/jpeg;base64," + base64.b64encode(fitted).decode(),
         "labels_uri": "data:image/png;base64," + base64.b64encode(labels).decode(),
     }
+
+
+def viewer_colours() -> Markup:
+    """Return the colours of stains and of what was found as the viewer's script reads them."""
+    return island(
+        {
+            "field": SCREEN,
+            "safe": SAFE,
+            "grey": dict.fromkeys(SCREEN, (255, 255, 255)),
+            "compartments": {int(code): colour for code, colour in COMPARTMENT_COLOURS.items()},
+            "junction": JUNCTION_COLOUR,
+        }
+    )
 
 
 def island(data: Mapping[str, Any] | None) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from thymusimg.channels.markers import read_name
+from thymusimg.channels.markers import names_stain, read_name
 
 LABELS = {
     "tissue_area_mm2": "Tissue area",
@@ -96,12 +96,14 @@ def label(column: str) -> str:
 def stands_in(role: str, marker: str) -> bool:
     """Tell whether a marker is another than the role's own: CD205 in the role of K8, but not KRT8.
 
+    A name that only a microscope gave, like the ``T1`` of ``AF594-T1``, names no marker and so no other one.
+
     Examples
     --------
-    >>> stands_in("k8", "CD205"), stands_in("k8", "KRT8"), stands_in("cd45", "")
-    (True, False, False)
+    >>> stands_in("k8", "CD205"), stands_in("k8", "KRT8"), stands_in("cd45", "T1"), stands_in("cd45", "")
+    (True, False, False, False)
     """
-    return bool(marker) and role not in read_name(marker).roles
+    return names_stain(marker) and role not in read_name(marker).roles
 
 
 def unit_of(unit: str) -> str:
@@ -144,6 +146,22 @@ def with_unit(value: float, unit: str, *, signed: bool = False) -> str:
     """Return a number with its unit."""
     text, plain = number(value, signed=signed), unit_of(unit)
     return f"{text} {plain}" if plain and math.isfinite(value) else text
+
+
+def percent(share: float) -> str:
+    """Return a share as per cent, on one line: ``95 %``."""
+    return f"{100 * share:.4g}\N{NO-BREAK SPACE}%"
+
+
+def within(title: str) -> str:
+    """Return a title as it stands within a sentence.
+
+    Examples
+    --------
+    >>> within("Cortical coverage"), within("CD45⁺ density"), within("K8⁺K14⁺ fraction")
+    ('cortical coverage', 'CD45⁺ density', 'K8⁺K14⁺ fraction')
+    """
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def p_value(p: float) -> str:

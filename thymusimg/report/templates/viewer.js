@@ -4,12 +4,7 @@
   var dialog = document.getElementById("viewer"), canvas = document.getElementById("viewer-canvas");
   if (!dialog || !dialog.showModal || !canvas.getContext) return;
   var byId = function (id) { return document.getElementById("viewer-" + id); };
-  var palettes = {
-    field: {cd45: [255, 38, 38], k14: [64, 110, 255], k8: [30, 205, 60]},
-    safe: {cd45: [255, 60, 220], k14: [0, 190, 255], k8: [235, 200, 0]},
-    grey: {cd45: [255, 255, 255], k14: [255, 255, 255], k8: [255, 255, 255]}
-  };
-  var tints = {1: [86, 180, 233], 2: [255, 170, 20], 3: [226, 140, 190], 4: [0, 190, 140], 5: [150, 150, 150], 6: [220, 70, 40]};
+  var palettes = JSON.parse(document.getElementById("viewer-colours").textContent), tints = palettes.compartments;
   var shown = {cd45: true, k14: true, k8: true, compartments: false, junction: true, cells: false};
   var openers = Array.prototype.slice.call(document.querySelectorAll("[data-open]"));
   var now = null, picture = document.createElement("canvas"), tint = document.createElement("canvas");
@@ -105,7 +100,7 @@
       });
       g.lineJoin = "round";
       g.strokeStyle = "#000"; g.lineWidth = 4 * ratio; g.stroke(path);
-      g.strokeStyle = "rgb(250,240,90)"; g.lineWidth = 2 * ratio; g.stroke(path);
+      g.strokeStyle = rgb(palettes.junction); g.lineWidth = 2 * ratio; g.stroke(path);
     }
     if (now.cellPlaces && shown.cells) {
       var r = Math.max(1.4 * ratio, 3 / (now.um_per_px || 1) * view.scale), xy = now.cellPlaces, q = view.scale / now.cells.per_px;
@@ -215,8 +210,8 @@
     var colours = palettes[byId("palette").value], layered = !!now.stains;
     (now.stains || []).forEach(function (s) { box(byId("stains"), s.role, s.label, rgb(colours[s.role] || [255, 255, 255])); });
     if (!layered) byId("stains").append("no separate layers in this run");
-    box(byId("found"), "compartments", "compartments", "linear-gradient(90deg,rgb(86,180,233) 50%,rgb(255,170,20) 50%)", !layered);
-    box(byId("found"), "junction", "corticomedullary junction", "rgb(250,240,90)", !layered || !now.junction.length);
+    box(byId("found"), "compartments", "compartments", "linear-gradient(90deg," + rgb(tints[1]) + " 50%," + rgb(tints[2]) + " 50%)", !layered);
+    box(byId("found"), "junction", "corticomedullary junction", rgb(palettes.junction), !layered || !now.junction.length);
     var cells = layered && now.cells;
     box(byId("found"), "cells", "CD45⁺ cells" + (cells ? " (" + now.cells.total.toLocaleString("en") + ")" : ""), "#fff", !cells);
     (now.compartments || []).forEach(function (c) {
