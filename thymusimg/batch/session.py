@@ -59,7 +59,12 @@ def dask_settings(threads: int) -> Iterator[None]:
                 "distributed.worker.memory.target": False,  # Dask holds none of our data: nothing to spill
                 "distributed.worker.memory.spill": False,
                 "distributed.worker.memory.pause": False,  # a paused worker would be waited for in vain
-                "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": threads,
+                # all of Dask's own list: its MALLOC_TRIM_THRESHOLD_ gives every freed plane back to the system at
+                # once and takes it again, which doubled the work; stages give memory back when they end
+                "distributed.nanny.pre-spawn-environ": {
+                    "NUMBA_NUM_THREADS": threads,
+                    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1),
+                },
             }
         ),
     ):
