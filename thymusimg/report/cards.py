@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from thymusimg.report.finished_run import PICTURES, FinishedRun, as_mapping, truth
-from thymusimg.report.viewer import LARGEST_LAYERS, LAYER_BUDGET, LAYER_FLOOR, island, viewer_data
+from thymusimg.report.viewer import LayerLimits, island, layer_limits, viewer_data
 from thymusimg.report.words import GATE_SOURCES, counted, label, number, stands_in, with_unit
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def build_cards(run: FinishedRun) -> list[Card]:
     frame = run.tables["sections"]
     rows = [{str(k): str(v) for k, v in row.items()} for row in frame.to_dict("records")]
     limit = max(PICTURE_FLOOR, PICTURE_BUDGET // max(1, len(rows) * len(PICTURES)))
-    layer_limit = max(LAYER_FLOOR, min(LAYER_BUDGET // max(1, len(rows)), LARGEST_LAYERS))
-    return [_card(run, row, limit, layer_limit, place) for place, row in enumerate(rows, 1)]
+    layers = layer_limits(len(rows))
+    return [_card(run, row, limit, layers, place) for place, row in enumerate(rows, 1)]
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def fit_jpeg(data: bytes, limit: int) -> tuple[bytes, int, int]:
     return data, width, height
 
 
-def _card(run: FinishedRun, row: Mapping[str, str], limit: int, layer_limit: int, place: int) -> Card:
+def _card(run: FinishedRun, row: Mapping[str, str], limit: int, limits: LayerLimits, place: int) -> Card:
     section_id = row.get("section_id", "")
-    layers = viewer_data(run, section_id, layer_limit)
+    layers = viewer_data(run, section_id, limits)
     cells_skipped = row.get("cells_method", "") == "none"
     shown = [c for c in KEY_NUMBERS if c in row and not (cells_skipped and c.startswith("cd45"))]
     return Card(

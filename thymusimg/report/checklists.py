@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thymusimg.channels.markers import names_stain
 from thymusimg.report.edited import mask_edits
 from thymusimg.report.finished_run import FinishedRun, as_mapping, truth
 from thymusimg.report.methods import write_methods
@@ -38,29 +39,33 @@ def checklists(run: FinishedRun) -> list[Checklist]:
     """Return every checklist; that of animal studies only where there are groups."""
     found = [
         Checklist(
-            "Publishing images",
-            "After Schmied et al., Nature Methods 21, 170-181 (2024), doi:10.1038/s41592-023-01987-9: image "
-            "format, colours and channels, annotation, availability.",
+            "Publishing images, after Schmied et al. (2024)",
+            "Schmied et al., Nature Methods 21, 170-181 (2024), doi:10.1038/s41592-023-01987-9: image format, "
+            "colours and channels, annotation, availability. In our words, not the paper's; its levels (minimal, "
+            "recommended, ideal) are not told apart.",
             _images(run),
         ),
         Checklist(
-            "Publishing image analysis",
-            "After Schmied et al. (2024), as above: an established workflow.",
+            "Publishing image analysis, after Schmied et al. (2024)",
+            "As above: an established workflow (its version, key settings, example data, manual regions). In our "
+            "words; software, models and how to run it again are added.",
             _analysis(run),
         ),
         Checklist(
-            "Microscopy metadata",
-            "Selected from what QUAREP-LiMi (Boehm et al., Nature Methods 18, 1423-1426, 2021) and the tiered "
-            "4DN-BINA-OME specifications (Hammer et al., Nature Methods 18, 1427-1440, 2021) ask to be reported.",
+            "Microscopy metadata, after QUAREP-LiMi and 4DN-BINA-OME",
+            "A selection, in our words, of what QUAREP-LiMi (Boehm et al., Nature Methods 18, 1423-1426, 2021) and "
+            "the tiered 4DN-BINA-OME specifications (Hammer et al., Nature Methods 18, 1427-1440, 2021) ask to be "
+            "reported.",
             _microscopy(run),
         ),
     ]
     if run.grouped:
         found.append(
             Checklist(
-                "ARRIVE Essential 10",
-                "Percie du Sert et al., PLoS Biology 18, e3000410 (2020). One line an item; the guidelines ask for "
-                "more than a line.",
+                "After the ARRIVE Essential 10",
+                "ARRIVE 2.0: Percie du Sert et al., PLoS Biology 18, e3000410 (2020), "
+                "doi:10.1371/journal.pbio.3000410. The ten heads are theirs; each asks for more than the line given "
+                "here.",
                 _arrive(run),
             )
         )
@@ -102,7 +107,7 @@ def _images(run: FinishedRun) -> tuple[Item, ...]:
         ),
         ("Scale", shown("A scale bar below every picture.")),
         ("Annotations explained", shown("In the legend below every picture.")),
-        ("Images available (lossless, public)", NOT_RECORDED),
+        ("Images shared: lossless, in a public image database", NOT_RECORDED),
     )
 
 
@@ -177,7 +182,7 @@ def _arrive(run: FinishedRun) -> tuple[Item, ...]:
             f"Analysed: {'; '.join(named) or NOT_RECORDED}. How it was decided: {NOT_RECORDED}.",
         ),
         (
-            "3 Inclusion and exclusion",
+            "3 Inclusion and exclusion criteria",
             f"{counted(len(excluded), 'section')} excluded in the study table; {failed} could not be analysed. "
             f"Criteria set in advance: {NOT_RECORDED}."
             if isinstance(excluded, list)
@@ -204,8 +209,11 @@ def _markers(run: FinishedRun) -> str:
     plain = {"cd45": "CD45", "k14": "K14", "k8": "K8"}
     parts = []
     for role, name in plain.items():
-        markers = sorted({str(m) for m in frame.get(f"{role}_marker", ()) if str(m)})
-        parts += [f"{name}: {', '.join(markers)}"] if markers else []
+        # What a microscope calls a channel that nobody named ("T1") says nothing of the stain.
+        markers = {
+            str(m) if names_stain(str(m)) else "not named in the file" for m in frame.get(f"{role}_marker", ())
+        }
+        parts += [f"{name}: {', '.join(sorted(markers))}"] if markers else []
     controls = sum(truth(c) for c in frame.get("negative_control", ()))
     said = f". Negative controls: {counted(controls, 'section')}" if controls else ""
     return "; ".join(parts) + said if parts else NOT_RECORDED

@@ -108,7 +108,8 @@ def draw_group_figure(run: FinishedRun, column: str) -> GroupFigure:
     undefined = int(numbers(animals, column).isna().sum())
     notes = [f"{counted(undefined, 'animal')} without a value"] if undefined else []
     if meaning and scale != (meaning.scale or scale):
-        notes.append(f"some animals have no {meaning.scale}: means of the values as they are")
+        limit = "0" if meaning.scale == "log" else "0 or 1"
+        notes.append(f"some animals are at {limit}: plain means, whose intervals may pass the limits")
     note = "; ".join(notes)
     alt = f"{label(column)}{f' in {unit}' if unit else ''}, one dot an animal. {' '.join(words)} {BY_KEYBOARD}"
     return GroupFigure(column, label(column), unit, alt, describe_svg(svg, alt), note)
