@@ -47,6 +47,7 @@ def test_a_figure_leaves_as_svg_that_needs_no_page(page) -> None:
     assert root.get("width", "").endswith("pt")
     assert not any(word in text for word in ("currentColor", "var(--", "data-href", "<script"))
     words = "".join(root.itertext())
+    assert "Cortical coverage" in words
     assert "untreated" in words
     assert "n = 2" in words
 

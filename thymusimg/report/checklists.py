@@ -64,8 +64,8 @@ def checklists(run: FinishedRun) -> list[Checklist]:
             Checklist(
                 "After the ARRIVE Essential 10",
                 "ARRIVE 2.0: Percie du Sert et al., PLoS Biology 18, e3000410 (2020), "
-                "doi:10.1371/journal.pbio.3000410. The ten heads are theirs; each asks for more than the line given "
-                "here.",
+                "doi:10.1371/journal.pbio.3000410. The ten heads are theirs; each asks for more than "
+                "the line given here.",
                 _arrive(run),
             )
         )

@@ -63,15 +63,31 @@ function thymusimgSave(blob, name) {
   });
 
   /* ---- figures ---- */
-  function standalone(svg) {
-    var copy = svg.cloneNode(true), box = svg.viewBox.baseVal;
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    copy.setAttribute("width", box.width + "pt"); copy.setAttribute("height", box.height + "pt");
+  function standalone(figure, svg, name) {
+    var copy = svg.cloneNode(true), box = svg.viewBox.baseVal, space = "http://www.w3.org/2000/svg", row = 14;
+    var unit = figure.querySelector(".unit"), groups = all(".legend span[data-colour]", figure.parentNode.parentNode);
+    /* away from the page a figure must say what it shows, and curves whose they are */
+    var coded = figure.parentNode.hasAttribute("data-coded"), head = coded ? 2 * row : row;
+    function put(x, y, words, colour, weight) {
+      var text = document.createElementNS(space, "text");
+      text.setAttribute("x", x); text.setAttribute("y", y); text.setAttribute("font-size", "9.5");
+      text.setAttribute("fill", colour); text.setAttribute("font-weight", weight); text.textContent = words;
+      copy.appendChild(text);
+    }
+    put(box.x + 4, box.y - head + 10, name + (unit ? ", " + unit.textContent.trim() : ""), "#000000", "bold");
+    if (coded) groups.reduce(function (x, g) {
+      var words = "■ " + g.textContent.trim();
+      put(x, box.y - 4, words, g.dataset.colour, "normal");
+      return x + 5.6 * words.length + 8;
+    }, box.x + 4);
+    copy.setAttribute("xmlns", space);
+    copy.setAttribute("viewBox", [box.x, box.y - head, box.width, box.height + head].join(" "));
+    copy.setAttribute("width", box.width + "pt"); copy.setAttribute("height", box.height + head + "pt");
     copy.setAttribute("font-family", "Arial, Helvetica, sans-serif");
     copy.setAttribute("color", "#000");
     all("[data-href]", copy).forEach(function (g) { g.removeAttribute("data-href"); });
     var text = new XMLSerializer().serializeToString(copy);
-    return text.replace(/currentColor/g, "#000000").replace(/var\(--paper\)/g, "#ffffff");
+    return {text: text.replace(/currentColor/g, "#000000").replace(/var\(--paper\)/g, "#ffffff"), width: box.width, height: box.height + head};
   }
   all(".figures figure").forEach(function (figure) {
     var svg = figure.querySelector("svg"), head = figure.querySelector("figcaption b");
@@ -79,10 +95,10 @@ function thymusimgSave(blob, name) {
     var name = head ? head.textContent.trim() : "figure", bar = document.createElement("div");
     bar.className = "exports";
     bar.appendChild(button("SVG", name + ": save as SVG", function () {
-      thymusimgSave(new Blob(['<?xml version="1.0" encoding="UTF-8"?>\n', standalone(svg)], {type: "image/svg+xml"}), name + ".svg");
+      thymusimgSave(new Blob(['<?xml version="1.0" encoding="UTF-8"?>\n', standalone(figure, svg, name).text], {type: "image/svg+xml"}), name + ".svg");
     }));
     bar.appendChild(button("PNG", name + ": save as PNG", function () {
-      var img = new Image(), box = svg.viewBox.baseVal, k = 300 / 72;
+      var img = new Image(), box = standalone(figure, svg, name), k = 300 / 72;
       img.onload = function () {
         var c = document.createElement("canvas");
         c.width = Math.round(box.width * k); c.height = Math.round(box.height * k);
@@ -90,7 +106,7 @@ function thymusimgSave(blob, name) {
         g.fillStyle = "#fff"; g.fillRect(0, 0, c.width, c.height); g.drawImage(img, 0, 0, c.width, c.height);
         c.toBlob(function (blob) { thymusimgSave(blob, name + ".png"); });
       };
-      img.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(standalone(svg));
+      img.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(box.text);
     }));
     bar.appendChild(button("PDF", name + ": print this figure alone, or save it as PDF", function () {
       document.body.classList.add("one"); figure.classList.add("this");
