@@ -44,12 +44,12 @@ def sort_points(points: Values, side: float) -> Sorted:
     """Sort points (N, 2) into square cells of about ``side``; wider ones where these would be too many."""
     if not len(points):
         return Sorted(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(2, np.int64), 1, side, (0.0, 0.0))
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.array([[part.min(), part.max()] for part in points.T]).T  # along an axis of two NumPy is slow
     while math.prod(int(n) + 1 for n in (high - low) / side) > _MAX_CELLS:
         side *= 2
     rows, cols = (int(n) + 1 for n in (high - low) / side)
-    order, start = _sort(points, float(low[0]), float(low[1]), side, rows, cols)
-    return Sorted(points[order], order, start, cols, side, (float(low[0]), float(low[1])))
+    ordered, order, start = _sort(points, float(low[0]), float(low[1]), side, rows, cols)
+    return Sorted(ordered, order, start, cols, side, (float(low[0]), float(low[1])))
 
 
 def pair_weights(
@@ -118,7 +118,9 @@ def cell_side(reach_px: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _sort(points: Values, top: float, left: float, side: float, rows: int, cols: int) -> tuple[Indices, Indices]:
+def _sort(
+    points: Values, top: float, left: float, side: float, rows: int, cols: int
+) -> tuple[Values, Indices, Indices]:
     n = len(points)
     cell = np.empty(n, np.int64)
     start = np.zeros(rows * cols + 1, np.int64)
@@ -128,11 +130,12 @@ def _sort(points: Values, top: float, left: float, side: float, rows: int, cols:
     for c in range(rows * cols):
         start[c + 1] += start[c]
     fill = start[:-1].copy()
-    order = np.empty(n, np.int64)
+    order, ordered = np.empty(n, np.int64), np.empty((n, 2))
     for i in range(n):
-        order[fill[cell[i]]] = i
-        fill[cell[i]] += 1
-    return order, start
+        at = fill[cell[i]]
+        order[at], ordered[at, 0], ordered[at, 1] = i, points[i, 0], points[i, 1]
+        fill[cell[i]] = at + 1
+    return ordered, order, start
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

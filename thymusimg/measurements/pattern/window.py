@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -170,20 +171,29 @@ class Window:
         share = np.count_nonzero(box) / box.size
         if share < _SPARSE:
             return _pixel_sampler(wanted)
-        corner, size = (rows.start, cols.start), np.array(box.shape) * SUBPIXEL
+        corner = (rows.start, cols.start)
 
         def draw(n: int, rng: np.random.Generator) -> Values:
             found, missing = [np.zeros((0, 2))], n
             while missing > 0:
                 # how many are drawn at a time does not change which are kept
-                drawn = np.floor(rng.random((int(missing / share * 1.05) + 8, 2)) * size).astype(np.int64)
-                pixel = drawn // SUBPIXEL
-                kept = drawn[box[pixel[:, 0], pixel[:, 1]]]
-                found.append((kept + 0.5) / SUBPIXEL + corner)
+                kept = _keep(rng.random((int(missing / share * 1.05) + 8, 2)), box, *box.shape, *corner)
+                found.append(kept)
                 missing -= len(kept)
             return np.concatenate(found)[:n]
 
         return draw
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(drawn, box, height, width, top, left):  # type: ignore[no-untyped-def]  # compiled
+    """Put drawn numbers (N, 2), 0 … 1, on the box's subpixels, and return those that lie in the mask."""
+    out, n = np.empty_like(drawn), 0
+    for i in range(len(drawn)):
+        y, x = int(drawn[i, 0] * (height * SUBPIXEL)), int(drawn[i, 1] * (width * SUBPIXEL))
+        out[n, 0], out[n, 1] = (y + 0.5) / SUBPIXEL + top, (x + 0.5) / SUBPIXEL + left
+        n += box[y // SUBPIXEL, x // SUBPIXEL]
+    return out[:n]
 
 
 def _pixel_sampler(wanted: Mask) -> Callable[[int, np.random.Generator], Values]:
