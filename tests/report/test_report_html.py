@@ -261,3 +261,14 @@ def test_the_same_folder_gives_the_same_report(run_dir, finished_html) -> None:
 
 def test_many_sections_stay_a_few_megabytes(finished_html) -> None:
     assert len(finished_html) < 15_000_000
+
+
+def test_a_study_without_controls_says_what_its_gate_is_worth(run_dir):
+    run = run_dir
+    head = "No section is a negative control."
+    assert head not in _text(_report(run))
+    path = run / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["study"]["negative_controls"] = []
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert head in _text(_report(run))

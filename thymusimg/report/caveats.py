@@ -1,6 +1,11 @@
-"""What no report of this kind can show, whatever its numbers."""
+"""What no report of this kind can show, whatever its numbers; and what this one cannot."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from thymusimg.report.finished_run import FinishedRun
 
 CAVEATS = (
     (
@@ -37,3 +42,18 @@ CAVEATS = (
     ),
 )
 """A head and a text each."""
+
+
+def control_caveats(run: FinishedRun) -> tuple[tuple[str, str], ...]:
+    """Return what to know of CD45 where no section of the study was a negative control."""
+    controlled = bool((run.study or {}).get("negative_controls"))
+    if controlled or not run.grouped or run.setting("cells", "method") == "none":
+        return ()
+    return (
+        (
+            "No section is a negative control.",
+            "The CD45 gate is every section's own background plus a number of its standard deviations. What glows "
+            "by itself, as capsule and macrophages do, passes it too, and with few human cells that can be most of "
+            "what passes. Small CD45⁺ area fractions may be glow; untreated sections marked as negative_control tell.",
+        ),
+    )

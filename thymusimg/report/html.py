@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from thymusimg.errors import OutputError
 from thymusimg.report.answer import exploratory_lead, questions, read_contrasts, why_no_answer
 from thymusimg.report.cards import Card, build_cards, families, shown_number
-from thymusimg.report.caveats import CAVEATS
+from thymusimg.report.caveats import CAVEATS, control_caveats
 from thymusimg.report.checklists import checklists
 from thymusimg.report.curves import draw_curve_figures
 from thymusimg.report.edited import edited_caveats
@@ -125,7 +125,7 @@ def render(run: FinishedRun) -> str:
         controls=_listed((run.study or {}).get("negative_controls")),
         design=design_sentences(run) if run.grouped else ([], []),
         methods=write_methods(run),
-        caveats=(*edited_caveats(run), *CAVEATS),
+        caveats=(*edited_caveats(run), *control_caveats(run), *CAVEATS),
         provenance=provenance(run),
         settings=settings_table(run),
         inputs=[i for i in run.record.get("inputs") or [] if isinstance(i, dict)],
