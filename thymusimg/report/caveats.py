@@ -54,6 +54,6 @@ def control_caveats(run: FinishedRun) -> tuple[tuple[str, str], ...]:
             "No section is a negative control.",
             "The CD45 gate is every section's own background plus a number of its standard deviations. What glows "
             "by itself, as capsule and macrophages do, passes it too, and with few human cells that can be most of "
-            "what passes. Small CD45⁺ area fractions may be glow; untreated sections marked as negative_control tell.",
+            "what passes. Small CD45⁺ area fractions may be glow; sections marked as negative_control tell.",
         ),
     )
