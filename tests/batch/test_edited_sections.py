@@ -218,3 +218,36 @@ def test_a_section_saved_during_its_measuring_is_not_written_over(saved, drawn, 
     monkeypatch.setattr(task, "measure_counted", meanwhile)
     assert analyse_row(Job(row, Settings(), out)).status == "edited"
     np.testing.assert_array_equal(Bundle.open(out / "sections" / "s1.zarr").label("compartments")[:], painted)
+
+
+def test_the_folder_is_held_while_a_corrected_section_is_written(drawn, painted, tmp_path, monkeypatch):
+    from thymusimg.batch import edited
+    from thymusimg.batch.folder import RunFolder
+
+    row, prepared, counted = drawn
+    out = tmp_path / "out"
+    write = edited.write_bundle
+
+    def a_run_begins(*args, **options):
+        with pytest.raises(OutputError, match="another run"), RunFolder(out).locked():
+            pass
+        write(*args, **options)
+
+    monkeypatch.setattr(edited, "write_bundle", a_run_begins)
+    corrections = Corrections((an_edit("compartments"),), painted, prepared.compartments.labels)
+    done = save_edited_section(out, row, prepared, corrections, counted=counted)
+    assert done.tables_wait == ""
+    assert (out / "run.json").exists()
+
+
+def test_a_damaged_bundle_with_corrections_is_refused_and_stays(saved, drawn, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(saved[0], out)
+    hurt = out / "sections" / "s1.zarr" / "stages" / "prepared.zip"
+    hurt.write_bytes(hurt.read_bytes()[:-40])
+    left = hurt.read_bytes()
+    outcome = analyse_row(Job(drawn[0], Settings(), out))
+    assert outcome.status == "failed"
+    for words in ("damaged (", "corrections by people", "Put it back from a copy, or move it away"):
+        assert words in outcome.failure.message
+    assert hurt.read_bytes() == left

@@ -130,7 +130,7 @@ def test_what_a_killed_run_left_half_written_is_swept_away(tmp_path):
     ]  # fmt: skip
     for rest in rests:
         rest.write_text("half")
-    (tmp_path / "sections" / ".s1.zarr.partial-7").mkdir()
+    (tmp_path / "sections" / ".s1.zarr.partial-99999999").mkdir()
     with folder.locked():
         pass
     assert not [rest for rest in rests if rest.exists()]
@@ -140,10 +140,20 @@ def test_what_a_killed_run_left_half_written_is_swept_away(tmp_path):
 def test_a_bundle_that_was_being_replaced_is_put_back(tmp_path):
     folder = RunFolder(tmp_path)
     folder.make()
-    for name in (".s1.zarr.old-7", ".s1.zarr.partial-7", "s2.zarr", ".s2.zarr.old-7"):
+    for name in (".s1.zarr.old-99999999", ".s1.zarr.partial-99999999", "s2.zarr", ".s2.zarr.old-99999999"):
         (tmp_path / "sections" / name).mkdir()
-    (tmp_path / "sections" / ".s1.zarr.old-7" / "corrections").write_text("of a person")
+    (tmp_path / "sections" / ".s1.zarr.old-99999999" / "corrections").write_text("of a person")
     with folder.locked():
         pass
     assert {p.name for p in (tmp_path / "sections").iterdir()} == {"s1.zarr", "s2.zarr"}
     assert (folder.bundle("s1") / "corrections").read_text() == "of a person"
+
+
+def test_what_a_living_process_is_just_writing_stays(tmp_path):
+    """Somebody saves a corrected section in the moment in which a run begins."""
+    folder = RunFolder(tmp_path)
+    folder.make()
+    half = tmp_path / "sections" / f".s1.zarr.partial-{os.getpid()}"
+    half.mkdir()
+    with folder.locked():
+        assert half.is_dir()

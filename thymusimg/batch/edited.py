@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -115,25 +116,24 @@ def save_edited_section(
         content = bundle_content(result, drawing.result(), key=keys.result, inputs=inputs, opened=opened_as(row))
         content = with_stages(content, keys.stages, prepared, None)
     path = folder.bundle(row.section_id)
-    write_bundle(path, with_corrections(content, corrected, corrections), threads=prepared.settings.compute.threads)
+    content = with_corrections(content, corrected, corrections)
     outcome = Outcome(row.section_id, "edited", inputs, result.seconds)
-    lone = Study(prepared.settings, (row,), out)
+    with ExitStack() as stack:
+        # held before anything is written: a run that began in between would sweep away what is half-written
+        wait = _hold(folder, stack)
+        write_bundle(path, content, threads=prepared.settings.compute.threads)
+        if not wait:
+            refresh_run(out, outcome, study or Study(prepared.settings, (row,), out))
+    return Saved(result, path, wait)
+
+
+def _hold(folder: RunFolder, stack: ExitStack) -> str:
+    """Hold a folder until the stack ends, or say why it cannot be: another run holds it."""
     try:
-        with folder.locked():
-            refresh_run(out, outcome, study or lone)
+        stack.enter_context(folder.locked())
     except OutputError as error:
-        if not _held(out):
-            raise
-        return Saved(result, path, str(error))
-    return Saved(result, path)
-
-
-def _held(out: Path) -> bool:
-    try:
-        with RunFolder(out).locked():
-            return False
-    except OutputError:
-        return True
+        return str(error)
+    return ""
 
 
 def refresh_run(out: Path, outcome: Outcome, study: Study) -> None:

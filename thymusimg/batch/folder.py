@@ -73,7 +73,11 @@ class RunFolder:
             yield
 
     def _sweep(self) -> None:
-        """Remove what a killed run left half-written; nobody else writes while the folder is held."""
+        """Remove what a killed run left half-written.
+
+        Somebody who saves a corrected section may write its bundle while a run begins: that of a living process of
+        this machine stays.
+        """
         sections = self.path / "sections"
         for old in sections.glob(".*.old-*"):  # killed between two renames: the old bundle is the only one
             place = sections / old.name[1:].rpartition(".old-")[0]
@@ -82,7 +86,9 @@ class RunFolder:
             else:
                 old.rename(place)
         rests = [
-            *sections.glob(".*.partial*"), *sections.glob(".probe-*"), *self.path.glob(".*.partial"),
+
+*(p for p in sections.glob(".*.partial*") if not _lives(p)),
+            *sections.glob(".probe-*"), *self.path.glob(".*.partial"),
             *self.path.glob(".probe-*"), *self.path.glob(".report-*.html"), *self.tables.glob(".*.partial"),
             *self.cache.rglob(".*.partial"), *self.cache.rglob("*.part"),
         ]  # fmt: skip
@@ -114,6 +120,20 @@ class RunFolder:
         """
         with writing(self.path / name) as partial:
             partial.write_text(json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _lives(partial: Path) -> bool:
+    """Whether the process that a half-written bundle is named after is there, on this machine."""
+    number = partial.name.rpartition(".partial-")[2]
+    if not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # there, and somebody else's
+        return True
+    return True
 
 
 @contextmanager
