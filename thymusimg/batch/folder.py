@@ -86,8 +86,7 @@ class RunFolder:
             else:
                 old.rename(place)
         rests = [
-
-*(p for p in sections.glob(".*.partial*") if not _lives(p)),
+            *(p for p in sections.glob(".*.partial*") if not _lives(p)),
             *sections.glob(".probe-*"), *self.path.glob(".*.partial"),
             *self.path.glob(".probe-*"), *self.path.glob(".report-*.html"), *self.tables.glob(".*.partial"),
             *self.cache.rglob(".*.partial"), *self.cache.rglob("*.part"),
