@@ -51,6 +51,8 @@ def test_a_report_without_curves_says_nothing_of_them(finished_html):
 def test_the_report_shows_curves(run_dir):
     html = render(add_curves(run_dir))
     assert "Across the tissue" in html
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
     assert not re.search(r">\s*nan\b", html, flags=re.IGNORECASE)
 
 

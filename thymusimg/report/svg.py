@@ -56,7 +56,7 @@ def to_svg(figure: Figure, tips: Sequence[str], targets: Sequence[str] = ()) -> 
         return f"<g{leads}><title>{escape(tips[place])}</title>"
 
     svg = re.sub(r'<g id="tip(\d+)">', titled, svg)
-    svg = re.sub(r'(<g) id="[a-z0-9]+(?:\.[a-z]+)?_\d+"', r"\1", svg)
+    svg = re.sub(r'(<g) id="[A-Za-z0-9]+(?:\.[a-z]+)?_\d+"', r"\1", svg)
     svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
     return svg.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
 
