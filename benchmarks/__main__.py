@@ -26,7 +26,7 @@ LEAN_SETTINGS = "[measurements]\nnetwork = false\npattern_simulations = 19\n"
 """Without the keratin network, and with the fewest draws of chance: what differs from the full catalogue."""
 PEER_LARGEST = 8192
 """On larger slides the peer needs more memory than there is here: 16 GB at 16,384²."""
-SECTIONS, SECTION_SIDE = 8, 2048
+SECTIONS, SECTION_SIDE = 8, 4096
 
 
 def main() -> None:

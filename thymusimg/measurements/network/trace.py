@@ -102,9 +102,9 @@ class Tracer:
     @property
     def halo_px(self) -> int:
         """Working pixels around a tile on which its part of the network depends."""
-        beyond = skeleton.reach_px(self.spur, self.piece) + math.ceil(NEAR_UM / self.pixel_um) + 2
-        # a mesh's disc touches keratin as far away as it is wide
-        return ridge.reach_px(self.pixel_um) + max(beyond, math.ceil(WIDEST_UM / self.pixel_um) + 2)
+        # a mesh's disc touches keratin, and the skeleton, as far away as it is wide
+        beyond = max(math.ceil(NEAR_UM / self.pixel_um), math.ceil(WIDEST_UM / self.pixel_um)) + 2
+        return ridge.reach_px(self.pixel_um) + skeleton.reach_px(self.spur, self.piece) + beyond
 
     def trace(self, window: Window) -> Traced:
         """Trace a window of working pixels; its rim of ``halo_px`` holds for nothing."""
@@ -208,7 +208,9 @@ def spread(plane: npt.NDArray[Kind], window: Window, binned: int, factor: int) -
     rows = ((np.arange(window.y0, window.y1) + 0.5) * binned // factor).astype(np.intp)
     cols = ((np.arange(window.x0, window.x1) + 0.5) * binned // factor).astype(np.intp)
     rows, cols = np.minimum(rows, plane.shape[0] - 1), np.minimum(cols, plane.shape[1] - 1)
-    found: npt.NDArray[Kind] = plane[rows[:, None], cols]
+    # line by line is quicker than pixel by pixel
+    lines = np.take(plane[rows[0] : rows[-1] + 1], cols, axis=1)
+    found: npt.NDArray[Kind] = np.take(lines, rows - rows[0], axis=0)
     return found
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Values = npt.NDArray[np.float64]
 
@@ -62,7 +61,7 @@ def global_envelope(observed: npt.ArrayLike, simulated: npt.ArrayLike, level: fl
     """
     curves = np.vstack([np.asarray(observed, np.float64)[None], np.asarray(simulated, np.float64)])
     total = len(curves)
-    rank = stats.rankdata(curves, axis=0)
+    rank = _ranks(curves)
     rank = np.sort(np.minimum(rank, total + 1 - rank), axis=1)
     extreme, at_least = rank[:, 0], _as_extreme(rank)
     inside = curves[at_least > (1 - level) * total + 1e-9]
@@ -78,6 +77,21 @@ def global_envelope(observed: npt.ArrayLike, simulated: npt.ArrayLike, level: fl
         curves[0] > high,
         curves[0] < low,
     )
+
+
+def _ranks(curves: Values) -> Values:
+    """Return the ranks of every column from 1, ties at their middle; scipy.stats takes half a second to import.
+
+    >>> _ranks(np.array([[3.0], [1.0], [3.0]])).ravel().tolist()
+    [2.5, 1.0, 2.5]
+    """
+    out = np.empty(curves.shape)
+    for column, ranks in zip(curves.T, out.T, strict=True):
+        ordered = np.sort(column)
+        ranks[:] = (np.searchsorted(ordered, column, "left") + np.searchsorted(ordered, column, "right") + 1) / 2
+        if np.isnan(ordered[-1]):
+            ranks[:] = np.nan
+    return out
 
 
 def _as_extreme(rank: Values) -> npt.NDArray[np.intp]:
