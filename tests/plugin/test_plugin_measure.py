@@ -74,6 +74,13 @@ def test_numbers_tables_and_curves_of_a_section(window: Any, slide: Path, monkey
     session = session_of(window)
     names = measure.table.frame_model.frame.set_index("measurement")["value"]
     assert names["cd45_count"] == f"{session.result.measurements['cd45_count']:,}"
+    assert measure.state.text().startswith(f"{session.section_id}: ")
+    assert "changed" not in measure.state.text()
+    before = session.settings
+    session.set_settings(before.model_copy(update={"gate": before.gate.model_copy(update={"deviations": 4.5})}))
+    assert "Settings were changed since" in measure.state.text()
+    session.set_settings(before)
+    assert "changed" not in measure.state.text()
     window.type(measure.filter, "medulla fraction")
     shown = [r for r in range(len(names)) if not measure.table.isRowHidden(r)]
     assert 0 < len(shown) < 5

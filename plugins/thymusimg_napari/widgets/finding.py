@@ -43,7 +43,7 @@ SLIDERS = {
 """Settings that can be tried with a slider."""
 DEBOUNCE_MS = 60
 WHOLE, VIEW = "Whole section", "Only what the view shows"
-KERATIN = "Keratin rule (needs no training)"
+KERATIN = "Keratin rule"
 
 
 class FindingPage(QWidget):

@@ -48,6 +48,7 @@ class MeasureWidget(Panel):
         self.shown.clicked.connect(self._clicked)
         self.listen(self.session.section_changed, self._forget)
         self.listen(self.session.measured_changed, self._show)
+        self.listen(self.session.settings_changed, self._say)
         self.listen(self.session.counted_changed, self._show_cells)
         self.destroyed.connect(self._unhook)
         self._show()
@@ -106,6 +107,7 @@ class MeasureWidget(Panel):
     def _forget(self) -> None:
         self.numbers = None
         self._show()
+        self._show_cells()
 
     def _show(self) -> None:
         """Show the numbers; none, where what they were measured on is no longer true."""
@@ -116,17 +118,29 @@ class MeasureWidget(Panel):
             self.numbers = None
             self.table.put(pd.DataFrame())
             self.meaning.setText("")
-            opened = self.session.prepared is not None
-            self.state.setText(
-                "Not measured since the last change." if opened else "Open a section in the Section widget first."
-            )
         else:
             frame, tips = number_rows(result.measured)
             self.table.put(frame, tips=tips)
             self._filter()
-            undefined = len(result.measured.reasons)
-            self.state.setText(f"{len(frame)} numbers, {undefined} of them undefined: hover to see why.")
+        self._say()
         self._show_islets()
+
+    def _say(self) -> None:
+        """Say of which section the numbers are, and whether they are still those of the settings."""
+        session, result = self.session, self.session.result
+        if result is None:
+            opened = session.prepared is not None
+            self.state.setText(
+                "Not measured since the last change." if opened else "Open a section in the Section widget first."
+            )
+            return
+        count, undefined = len(self.table.frame_model.frame), len(result.measured.reasons)
+        text = f"{session.section_id}: {count} numbers, {undefined} undefined (hover: why)."
+        apart = {"study", "compute"}  # no number of a section depends on these
+        used = result.prepared.settings.model_dump(exclude=apart)
+        if used != session.settings.model_dump(exclude=apart):
+            text += " Settings were changed since: find and measure again."
+        self.state.setText(text)
 
     def _filter(self) -> None:
         frame = self.table.frame_model.frame
