@@ -15,7 +15,7 @@ def test_the_first_edit_leaves_the_method_s_own_map(slide):
     from thymusimg_napari.session import Session
 
     session, settings = Session(), Settings()
-    prepared = check(open_section(slide), settings, lambda _stage, _fraction: None)
+    prepared = check(open_section(slide), settings, lambda _stage, _fraction: None).prepared
     session.set_prepared(prepared)
     assert session.original is None
     drawn = prepared.compartments

@@ -51,7 +51,7 @@ def opened(study):
     row = study.rows[0]
     section = open_now(row)
     session.open_section(row, section)
-    session.set_prepared(check(section, study.settings, silent))
+    session.set_prepared(check(section, study.settings, silent).prepared)
     yield session
     session.close_section()
 
@@ -86,14 +86,14 @@ def test_annotate_save_reopen_measure_is_the_headless_engine_on_the_same_labels(
     again = Session()
     section = open_now(study.rows[0])
     again.open_section(study.rows[0], section)
-    again.set_prepared(check(section, study.settings, silent))
+    again.set_prepared(check(section, study.settings, silent).prepared)
     saving.take(again, saving.reopen(again.prepared, study.rows[0], out, silent))
     np.testing.assert_array_equal(again.prepared.compartments.labels, labels)
     np.testing.assert_array_equal(again.original.labels, original)
     assert len(again.edits) == 1
     in_window = measure_counted(again.counted)
 
-    headless = check(section, study.settings, silent)
+    headless = check(section, study.settings, silent).prepared
     drawn = redraw(headless.compartments, labels, study.settings.compartments)
     by_engine = measure_counted(count_cells(replace(headless, compartments=drawn)))
     again.close_section()
@@ -163,7 +163,7 @@ def test_a_blinded_section_is_saved_under_its_own_name(opened, study, tmp_path):
     coded = next(row for row in hidden.study.rows if row.files == study.rows[0].files)
     section = open_now(coded)
     opened.open_section(coded, section)
-    opened.set_prepared(check(section, study.settings, silent))
+    opened.set_prepared(check(section, study.settings, silent).prepared)
     paint(opened)
     saving.save(saving.unsaved(opened), out, silent)
     record = Bundle.open(out / "sections" / "t1.zarr").attributes
