@@ -7,8 +7,8 @@ One command, outside the test suite because it takes minutes and starts daemons:
 
 It starts a SLURM of one node of its own (see ``one_node.py``), and shows that
 
-1. a study through ``--slurm``, with one job cancelled and one worker killed in the middle, leaves the same tables,
-   byte for byte, as a serial run, and no job in the queue;
+1. a study through ``--slurm``, with one job cancelled and one killed in the middle, leaves the same tables, byte
+   for byte, as a serial run, and no job in the queue; so does one with a worker process killed, whose job goes on;
 2. a run that is told to end (SIGTERM) leaves tables and no job, one that is killed (SIGKILL) no job either; both go
    on from there to the same tables;
 3. what SLURM refuses, and a job that cannot start its worker, is said in plain words;
@@ -30,6 +30,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from disturbances import ask, cancel_a_job, check, kill_a_job, kill_a_worker
 from one_node import one_node, why_not
 
 from thymusimg.batch.cluster import Placement, workforce
@@ -72,15 +73,35 @@ def main() -> int:
 
 
 def disturbed(table: Path, work: Path) -> None:
-    """A job is cancelled and a worker killed in the middle; the tables are those of the serial run."""
+    """One job is cancelled and one killed; others take their places and the tables are the serial run's."""
     out = work / "slurm"
     process = begin(table, out, "--slurm", profile(work))
-    after = [cancel_a_job, kill_a_worker]
+    after = [cancel_a_job, kill_a_job]
+    replaced = 0
     for line in told(process):
+        replaced += "takes its place" in line
         if "measured" in line and after:
             after.pop(0)()
     check(process.wait() == 0, f"status {process.returncode}")
     check(not after, "both disturbances happened")
+    check(replaced == 2, f"{replaced} new jobs took the places of those two")
+    same_tables(out, work / "serial")
+    empty_queue()
+
+
+def worker(table: Path, work: Path) -> None:
+    """A worker process is killed while it has a slide open; its job goes on with another one."""
+    out = work / "worker"
+    process = begin(table, out, "--slurm", profile(work))
+    sections = done = replaced = False
+    for line in told(process):
+        replaced |= "takes its place" in line
+        sections |= line.startswith("Sections")
+        if sections and "measured" in line and not done:
+            done = True
+            kill_a_worker()
+    check(process.wait() == 0, f"status {process.returncode}")
+    check(done and not replaced, "no other job was submitted")
     same_tables(out, work / "serial")
     empty_queue()
 
@@ -193,27 +214,6 @@ def failing(table: Path, work: Path, file: str, *options: str) -> str:
     return text
 
 
-def cancel_a_job() -> None:
-    job = ask("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()[0]
-    print(f"  >> scancel {job}", flush=True)
-    ask("scancel", job)
-
-
-def kill_a_worker() -> None:
-    """SIGKILL the process that does the work, not its nanny."""
-    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda p: -int(p.name)):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            job = b"SLURM_JOB_ID=" in (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if job and any(b"spawn_main" in word for word in words):
-            print(f"  >> kill -9 {folder.name}", flush=True)
-            os.kill(int(folder.name), signal.SIGKILL)
-            return
-    check(False, "a worker process was found")
-
-
 def same_tables(out: Path, other: Path) -> None:
     mine, theirs = ({p.name: p.read_bytes() for p in (f / "tables").glob("*.csv")} for f in (out, other))
     for name in sorted(theirs):
@@ -229,23 +229,13 @@ def empty_queue(seconds: int = 20) -> None:
     check(not ask("squeue", "--noheader"), "no job is left in the queue")
 
 
-def ask(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def check(truth: bool, what: str) -> None:
-    print(f"  {'ok ' if truth else 'NOT'} {what}", flush=True)
-    if not truth:
-        raise SystemExit(f"failed: {what}")
-
-
 def _no_jobqueue() -> str:
     from importlib.util import find_spec
 
     return "" if find_spec("dask_jobqueue") else "dask-jobqueue is missing; pip install 'thymusimg[hpc]'"
 
 
-SHOWS = (disturbed, stopped, killed, refused, gpus)
+SHOWS = (disturbed, worker, stopped, killed, refused, gpus)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,7 @@ from typing import Any
 
 from thymusimg.errors import UnreadableError, UnsupportedFormatError
 from thymusimg.section.pixel_size import to_um
+from thymusimg.section.readers.zarr_bounds import bounded
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_multiscale(path: str, ome: dict[str, Any], group: Any) -> Multiscale:
         key = check_inside(path, str(dataset["path"]))
         if key not in group:
             raise UnreadableError(f"{path}: the level '{key}' that its metadata name is missing.")
-        arrays.append(group[key])
+        arrays.append(bounded(group[key], path))
     if any(len(array.shape) != len(axes) for array in arrays):
         raise UnreadableError(f"{path}: {len(axes)} axes ({axes}) for an array of shape {arrays[0].shape}.")
     size, warnings = _pixel_size(axes, units, datasets[0], entry)
