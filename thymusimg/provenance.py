@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from thymusimg._version import __version__
 from thymusimg.errors import UnreadableError
 from thymusimg.remote.address import Address, located
+from thymusimg.remote.mounted import patiently_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,12 +49,21 @@ def sha256_of(path: Path) -> str:
         for file in sorted(_files_under(path)) if path.is_dir() else [path]:
             if path.is_dir():
                 digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-            with file.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
+            digest = patiently_read(partial(_with_file, digest, file), str(file))
+    except UnreadableError:
+        raise
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read ({error.strerror or error})") from None
     return digest.hexdigest()
+
+
+def _with_file(digest: hashlib._Hash, file: Path) -> hashlib._Hash:
+    """Return what the digest is with a file behind it; the digest itself stays, for another attempt."""
+    longer = digest.copy()
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            longer.update(block)
+    return longer
 
 
 def _files_under(folder: Path) -> Iterator[Path]:

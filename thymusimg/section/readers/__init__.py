@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from thymusimg.errors import ProjectionError, UnreadableError
 from thymusimg.remote.address import Address, located
+from thymusimg.remote.mounted import patiently_read
 from thymusimg.section.readers.composite import compose
 from thymusimg.section.readers.projection import project
 from thymusimg.section.readers.sniff import read_head, recognise
@@ -56,7 +57,7 @@ def open_image(
     Raises
     ------
     UnreadableError
-        If the file is missing, empty, damaged, forbidden or no image.
+        If the file is missing, empty, damaged, forbidden or no image, or its storage fails again and again.
     UnsupportedFormatError
         If nothing here reads the format, or its pixels are no intensities.
     SceneError
@@ -67,7 +68,7 @@ def open_image(
         If the format needs a library that is not installed.
     """
     file = located(path)
-    image = _reader(file)(file, scene)
+    image = patiently_read(lambda: _reader(file)(file, scene), str(file))
     try:
         projected = project(image, projection)
     except ProjectionError:

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from thymusimg.errors import SceneError, ThymusimgError, UnreadableError, UnsupportedFormatError
+from thymusimg.remote.mounted import patiently_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,9 +120,12 @@ class LazyImage:
         IndexError
             If level, channel or window lie outside the image.
         UnreadableError
-            If the pixels cannot be decoded.
+            If the pixels cannot be decoded, or the storage fails again and again.
         """
         check_window(self, level, channel, window)
+        return patiently_read(lambda: self._read_once(level, channel, window), self.path)
+
+    def _read_once(self, level: int, channel: int, window: Window) -> npt.NDArray[np.generic]:
         try:
             return self.source.read(level, channel, 0, window)
         except ThymusimgError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class ByteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("rb")
+        self._opened = [self._file]  # other threads may be reading from one that went stale
+        self._stamp = _stamp(self._file)  # a stale handle cannot be asked any more
         self._lock = threading.Lock()
 
     def read(self, offset: int, size: int) -> bytes:
@@ -40,7 +43,23 @@ class ByteFile:
         ------
         UnreadableError
             If the file ends before.
+        OSError
+            If the storage fails. A stale handle of a network disk is opened again for the next attempt.
         """
+        try:
+            data = self._bytes(offset, size)
+        except OSError as error:
+            if error.errno == errno.ESTALE:
+                self._open_again()
+            raise
+        if len(data) < size:
+            raise UnreadableError(
+                f"{self.path}: the file ends {size - len(data):,} bytes too early (at byte "
+                f"{offset + len(data):,}). It is truncated: copy it again."
+            )
+        return data
+
+    def _bytes(self, offset: int, size: int) -> bytes:
         if hasattr(os, "pread"):
             data = os.pread(self._file.fileno(), size, offset)
             while data and len(data) < size:  # network drives may answer in parts
@@ -52,21 +71,29 @@ class ByteFile:
             with self._lock:
                 self._file.seek(offset)
                 data = self._file.read(size)
-        if len(data) < size:
-            raise UnreadableError(
-                f"{self.path}: the file ends {size - len(data):,} bytes too early (at byte "
-                f"{offset + len(data):,}). It is truncated: copy it again."
-            )
         return data
+
+    def _open_again(self) -> None:
+        with self._lock:
+            file = self.path.open("rb")
+            self._opened.append(file)
+            if _stamp(file) != self._stamp:
+                raise UnreadableError(f"{self.path}: was changed while it was read. Run again.")
+            self._file = file
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        for file in self._opened:
+            file.close()
 
     def __del__(self) -> None:
-        file = getattr(self, "_file", None)  # missing where opening failed
-        if file is not None:
+        for file in getattr(self, "_opened", ()):  # missing where opening failed
             file.close()
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns
 
 
 class BlockCache:
