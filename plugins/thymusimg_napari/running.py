@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from thymusimg import errors
+from thymusimg.batch.job import Failure, Outcome
 from thymusimg.batch.run import run_study
 from thymusimg.batch.stop import stopped_by_signals
-from thymusimg.batch.task import Failure, Outcome
 from thymusimg.errors import OutputError, ThymusimgError
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import pytest
 
 from thymusimg.batch.corrections import CorrectedCells, Corrections, count_corrected
 from thymusimg.batch.edited import save_edited_section
+from thymusimg.batch.job import Job
 from thymusimg.batch.remeasure import Stored
-from thymusimg.batch.task import Job, analyse_row
+from thymusimg.batch.task import analyse_row
 from thymusimg.cells.edited import add_cell, delete_cells
 from thymusimg.cells.light import CellLight
 from thymusimg.cells.region import disc_region

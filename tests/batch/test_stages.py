@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from thymusimg.batch.archive import pack, unpack
+from thymusimg.batch.job import Job
 from thymusimg.batch.keys import keys_of
 from thymusimg.batch.run import run_study
-from thymusimg.batch.task import Job, analyse_row, open_row
+from thymusimg.batch.task import analyse_row, open_row
 from thymusimg.errors import UnreadableError
 from thymusimg.section.model import Subject
 from thymusimg.section.store import Bundle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thymusimg.batch.task import Outcome
+from thymusimg.batch.job import Outcome
 from thymusimg.cli import console as module
 from thymusimg.cli.console import Console, in_words, share_done
 

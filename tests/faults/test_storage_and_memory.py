@@ -9,8 +9,9 @@ import pytest
 
 from thymusimg.batch import executor
 from thymusimg.batch.executor import default_workers
+from thymusimg.batch.job import Job
 from thymusimg.batch.local import _started
-from thymusimg.batch.task import Job, analyse_row
+from thymusimg.batch.task import analyse_row
 from thymusimg.errors import CallError
 from thymusimg.section.model import Subject
 from thymusimg.settings import Settings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thymusimg.batch.probe import Member, Requirement, look_at_yourself
@@ -168,7 +170,17 @@ class Crew:
                 raise CallError(
                     f"{self.supply.name}: {why}{bad}. What is finished is kept; the same command goes on."
                 )
-        time.sleep(TICK_S)
+        self._sleep()
+
+    def _sleep(self) -> None:
+        """Wait a moment, or until a worker has looked at itself."""
+        if not self._asked:
+            time.sleep(TICK_S)
+            return
+        from distributed import wait
+
+        with suppress(TimeoutError, CancelledError):  # one that went meanwhile is seen to by the next look
+            wait(list(self._asked.values()), timeout=TICK_S, return_when="FIRST_COMPLETED")
 
     def require_gpu(self) -> None:
         """Refuse when no worker has a GPU.

@@ -12,12 +12,13 @@ import pandas as pd
 
 from thymusimg.batch.corrections import count_corrected, with_corrections
 from thymusimg.batch.folder import RunFolder
+from thymusimg.batch.job import Job, Outcome
 from thymusimg.batch.keys import hash_inputs, keys_of
 from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.batch.run import RunRecord, run_record
 from thymusimg.batch.stages import with_stages
 from thymusimg.batch.tables import write_exclusions, write_tables
-from thymusimg.batch.task import Job, Outcome, opened_as
+from thymusimg.batch.task import opened_as
 from thymusimg.errors import OutputError
 from thymusimg.pipeline import measure_counted
 from thymusimg.progress import Progress, silent

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from thymusimg.batch.hold import held
 from thymusimg.errors import OutputError
-from thymusimg.section.store import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +116,8 @@ class RunFolder:
         ------
         OutputError
         """
+        from thymusimg.section.store import plain  # pandas and zarr: not before they are needed
+
         with writing(self.path / name) as partial:
             partial.write_text(json.dumps(plain(record), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

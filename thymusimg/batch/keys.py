@@ -13,7 +13,7 @@ from thymusimg.provenance import result_key, sha256_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from thymusimg.batch.task import Job
+    from thymusimg.batch.job import Job
     from thymusimg.cells.gate import ControlEvidence
     from thymusimg.models.card import Task
     from thymusimg.section.model import Section

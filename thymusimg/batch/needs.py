@@ -9,7 +9,7 @@ from thymusimg.errors import ModelError
 from thymusimg.models.find import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from thymusimg.models.card import ModelCard, Task
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WITHOUT_MODEL = ("keratin", "classical", "none")
 """Methods that need no trained model."""
+ALWAYS_THERE: Mapping[Task, tuple[str, ...]] = {"compartments": ("keratin",), "cells": ("classical", "none")}
+"""Those of each task, which need no look whether they are installed."""
 ON_CPU = ("forest",)
 """Kinds of models that use no device."""
 
@@ -30,6 +32,19 @@ def requirement(
     models, network = models_of(settings)
     source = source_digest() if elsewhere else ""
     return Requirement(sizes(files), str(out.resolve()), token, models, network, source=source)
+
+
+def check(settings: Settings) -> None:
+    """Refuse a method that is not installed; see :func:`thymusimg.pipeline.check_methods`.
+
+    Methods without a model are always there: to know that, nothing is loaded.
+    """
+    wanted: dict[Task, str] = {"compartments": settings.compartments.method, "cells": settings.cells.method}
+    if all(method in ALWAYS_THERE[task] for task, method in wanted.items()):
+        return
+    from thymusimg.pipeline import check_methods
+
+    check_methods(settings)
 
 
 def models_of(settings: Settings) -> tuple[dict[Task, tuple[str, str]], bool]:

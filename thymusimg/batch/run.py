@@ -6,23 +6,20 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-
 from thymusimg.batch.cluster import Placement, workforce
+from thymusimg.batch.executor import Serial
 from thymusimg.batch.folder import RunFolder
+from thymusimg.batch.job import Failure, Job, Outcome, failure_rows
 from thymusimg.batch.lease import Lease, leased
-from thymusimg.batch.needs import models_of, requirement
-from thymusimg.batch.tables import write_exclusions, write_study_tables, write_tables
-from thymusimg.batch.task import Failure, Job, Outcome, control_row, failure_rows
-from thymusimg.batch.telling import tell_row
+from thymusimg.batch.needs import check, models_of, requirement
+from thymusimg.batch.telling import tell_control, tell_row
 from thymusimg.errors import UnreadableError
-from thymusimg.pipeline import check_methods
-from thymusimg.pipeline import models_of as identities
 from thymusimg.provenance import now, versions
-from thymusimg.report.html import write_report
 from thymusimg.study.design import SectionRow, Study
 
 if TYPE_CHECKING:
@@ -31,6 +28,10 @@ if TYPE_CHECKING:
     from thymusimg.batch.executor import Executor
     from thymusimg.cells.gate import ControlEvidence
     from thymusimg.settings import Settings
+
+
+LOAD_S = 4.0
+"""Workers have the processors to themselves for so long, to load what they need."""
 
 
 class Watcher(Protocol):
@@ -93,7 +94,7 @@ def run_study(
     OutputError
         If the folder cannot be written or is held by another run.
     """
-    check_methods(study.settings)
+    check(study.settings)
     placement = placement or Placement(workers)
     placement.check(study.settings.compute.device)
     if placement.elsewhere:
@@ -125,7 +126,17 @@ def _workers(
             placement, needed, lease.out, sections=len(study.analysed), device=compute.device,
             threads=compute.threads, say=watcher.say,
         ) as hands:  # fmt: skip
+            if not isinstance(hands, Serial):
+                loading = Timer(LOAD_S, _load_the_end)
+                loading.daemon = True
+                loading.start()
             yield hands, lease
+
+
+def _load_the_end() -> None:
+    """Load what writes tables and report, while workers measure and this process only waits."""
+    for name in ("thymusimg.batch.tables", "thymusimg.report.html", "matplotlib.figure", "jinja2"):
+        import_module(name)
 
 
 def _absolute(row: SectionRow) -> SectionRow:
@@ -146,25 +157,28 @@ def _work(
     compute = settings.compute.model_copy(update={"threads": hands.threads, "device": hands.device})
     settings = settings.model_copy(update={"compute": compute})
     jobs = [Job(row, settings, lease.out, restart=restart) for row in study.analysed]
-    _gather_controls(hands, [j for j in jobs if j.row.subject.negative_control], record, watcher)
+    _gather_controls(hands, [j for j in jobs if j.row.subject.negative_control], record, watcher, lease)
     refused = _without_controls(record)
     jobs = [replace(job, controls=tuple(record.controls), gate_refused=refused) for job in jobs]
     _analyse(hands, jobs, record, watcher, lease)
 
 
-def _gather_controls(hands: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher) -> None:
+def _gather_controls(
+    hands: Executor, jobs: Sequence[Job], record: RunRecord, watcher: Watcher, lease: Lease
+) -> None:
     if not jobs or jobs[0].settings.cells.method == "none":
         return
     watcher.start("negative controls", len(jobs))
     found: dict[int, ControlEvidence] = {}
-    for position, result in hands.run(control_row, jobs, gpu=_needs_gpu(hands, jobs)):
-        if isinstance(result, BaseException):
-            result = _died(jobs[position], result)
-        if isinstance(result, Failure):
-            record.failed_controls.append(result)
-        else:
-            found[position] = result
-        watcher.done(result, position)
+    with hands.heard(getattr(watcher, "progress", _unheard)):
+        for position, result in hands.run(partial(tell_control, lease=lease), jobs, gpu=_needs_gpu(hands, jobs)):
+            if isinstance(result, BaseException):
+                result = _died(jobs[position], result)
+            if isinstance(result, Failure):
+                record.failed_controls.append(result)
+            else:
+                found[position] = result
+            watcher.done(result, position)
     record.controls = [found[i] for i in sorted(found)]  # the table's order, whoever was first
 
 
@@ -217,6 +231,9 @@ def _write(
     seconds: float,
     watcher: Watcher,
 ) -> None:
+    from thymusimg.batch.tables import write_exclusions, write_tables
+    from thymusimg.report.html import write_report
+
     watcher.say("Writing tables and report …")
     done = [o.section_id for o in record.outcomes if o.status != "failed"]
     write_tables(folder, done, failure_rows(record.failures), study.settings.study)
@@ -227,6 +244,8 @@ def _write(
 
 def run_record(study: Study, record: RunRecord, command: str, seconds: float) -> dict[str, Any]:
     """Return what ``run.json`` says of a run."""
+    from thymusimg.pipeline import models_of as identities
+
     sizes = {str(f): f.stat().st_size for row in study.analysed for f in row.files if f.is_file()}
     return {
         "thymusimg": versions()["thymusimg"],
@@ -282,6 +301,10 @@ def rebuild_tables(out: Path, settings: Settings) -> None:
     UnreadableError
         If the folder is not one that a run left.
     """
+    import pandas as pd
+
+    from thymusimg.batch.tables import write_study_tables
+
     folder = RunFolder(out)
     with folder.locked():
         curves = folder.tables / "curves.parquet"
@@ -296,6 +319,8 @@ def read_sections(out: Path) -> Any:
     ------
     UnreadableError
     """
+    import pandas as pd
+
     path = RunFolder(out).tables / "sections.parquet"
     try:
         return pd.read_parquet(path)

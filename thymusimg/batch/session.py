@@ -56,6 +56,9 @@ def dask_settings(threads: int) -> Iterator[None]:
                 "distributed.comm.timeouts.connect": "10s",
                 "distributed.worker.daemon": False,
                 "distributed.worker.preload": ["thymusimg.batch.quiet"],
+                "distributed.worker.profile.enabled": False,
+                "distributed.admin.tick.interval": "1s",
+                "distributed.admin.system-monitor.interval": "5s",
                 "distributed.worker.memory.target": False,  # Dask holds none of our data: nothing to spill
                 "distributed.worker.memory.spill": False,
                 "distributed.worker.memory.pause": False,  # a paused worker would be waited for in vain

@@ -1,17 +1,18 @@
-"""The work on one row of the study table: what a worker is sent, and what it sends back."""
+"""The work on one row of the study table, as a worker does it."""
 
 from __future__ import annotations
 
 import json
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.batch.corrections import Corrections, count_corrected, with_corrections
 from thymusimg.batch.folder import RunFolder, writing
+from thymusimg.batch.job import Failure, Job, Outcome
 from thymusimg.batch.keys import control_key, hash_inputs, keys_of
 from thymusimg.batch.record import bundle_content, draw_pictures
 from thymusimg.batch.stages import (
@@ -34,7 +35,6 @@ from thymusimg.section.store import Bundle, write_bundle
 from thymusimg.section.survey_cache import KEPT_FROM_PX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -42,49 +42,7 @@ if TYPE_CHECKING:
     from thymusimg.pipeline import Prepared
     from thymusimg.section.model import Section
     from thymusimg.section.store import BundleContent
-    from thymusimg.settings import Settings
     from thymusimg.study.design import SectionRow
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a section is not among the results: a row of ``failures.csv``."""
-
-    section_id: str
-    path: str
-    stage: str
-    error: str
-    message: str
-    traceback: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one section: ``measured``, ``reused``, ``edited`` or ``failed``.
-
-    ``edited``: people corrected it, and their corrections stand; it was measured again where the settings changed.
-    """
-
-    section_id: str
-    status: str
-    inputs: Mapping[str, str]
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    failure: Failure | None = None
-    reused: frozenset[str] = frozenset()
-    """Stages whose results an earlier run had left; see :data:`thymusimg.batch.keys.STAGES`."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One row and everything that a worker needs for it."""
-
-    row: SectionRow
-    settings: Settings
-    out: Path
-    controls: tuple[ControlEvidence, ...] = ()
-    gate_refused: str = ""
-    """Why no lawful CD45 gate can be set in this study, or ""."""
-    restart: bool = False
 
 
 def analyse_row(job: Job, progress: Progress = silent) -> Outcome:
@@ -244,22 +202,25 @@ def _known(path: Path) -> tuple[Kept | None, Corrections | None]:
     return None, None
 
 
-def control_row(job: Job) -> ControlEvidence | Failure:
+def control_row(job: Job, progress: Progress = silent) -> ControlEvidence | Failure:
     """Return what a negative control says about the CD45 gate, from the cache when nothing has changed."""
     folder = RunFolder(job.out)
     try:
+        progress("opening", 0.0)
         section = open_row(job.row)
         try:
             keys = keys_of(job, section, hash_inputs(job.row))
             kept = folder.cache / "controls" / f"{control_key(job, keys)}.json"
             if not job.restart and (known := _evidence(kept)) is not None:
                 return known
-            evidence = control_evidence(_prepared_control(job, section, keys, folder))
+            evidence = control_evidence(_prepared_control(job, section, keys, folder, progress))
         finally:
             section.image.close()
         kept.parent.mkdir(parents=True, exist_ok=True)
         with writing(kept) as partial:
             partial.write_text(json.dumps(asdict(evidence)), encoding="utf-8")
+    except CancelledError:
+        raise
     except Exception as error:  # noqa: BLE001  as in analyse_row
         return _failure(job.row, "negative control", error)
     return evidence
@@ -272,13 +233,15 @@ def _evidence(file: Path) -> ControlEvidence | None:
         return None
 
 
-def _prepared_control(job: Job, section: Section, keys: Keys, folder: RunFolder) -> Prepared:
+def _prepared_control(job: Job, section: Section, keys: Keys, folder: RunFolder, progress: Progress) -> Prepared:
     """Prepare a control, and keep it until it is analysed as every other section is."""
     half_way = HalfWay(folder.cache, keys.stages)
     kept = None
     if not job.restart:
         kept = _known(folder.bundle(job.row.section_id))[0] or half_way.load()
-    prepared, reused = prepare_again(section, job.settings, kept, keys.stages, cache=folder.cache)
+    prepared, reused = prepare_again(
+        section, job.settings, kept, keys.stages, progress=progress, cache=folder.cache
+    )
     if "compartments" not in reused:
         half_way.save(prepared)
     return prepared
@@ -297,8 +260,3 @@ def _failure(row: SectionRow, stage: str, error: Exception) -> Failure:
     path = "; ".join(str(f) for f in row.files)
     trace = "" if isinstance(error, SectionError) else "".join(traceback.format_exception(error))
     return Failure(row.section_id, path, stage, kind, " ".join(message.split()), trace)
-
-
-def failure_rows(failures: list[Failure]) -> list[dict[str, Any]]:
-    """Return failures as rows of ``failures.csv``."""
-    return [{k: v for k, v in asdict(f).items() if k != "traceback"} for f in failures]

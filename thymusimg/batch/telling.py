@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from thymusimg.batch.task import Job, Outcome, analyse_row
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from thymusimg.batch.job import Failure, Job, Outcome
+    from thymusimg.cells.gate import ControlEvidence
     from thymusimg.progress import Progress
 
 Hear = Callable[[str, str, float], None]
@@ -45,7 +45,16 @@ class Teller:
 
 def tell_row(job: Job, lease: Progress) -> Outcome:
     """Analyse one row as :func:`thymusimg.batch.task.analyse_row`, and tell how far it is."""
+    from thymusimg.batch.task import analyse_row  # here: whoever only hands work out loads no analysis
+
     return analyse_row(job, Teller(job.row.section_id, lease))
+
+
+def tell_control(job: Job, lease: Progress) -> ControlEvidence | Failure:
+    """Look at a negative control as :func:`thymusimg.batch.task.control_row`, and tell how far it is."""
+    from thymusimg.batch.task import control_row
+
+    return control_row(job, Teller(job.row.section_id, lease))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from thymusimg.batch.task import Failure, Outcome
+from thymusimg.batch.job import Failure, Outcome
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,8 +16,6 @@ from thymusimg.batch.stop import stopped_by_signals
 from thymusimg.channels.open import name_section, open_section
 from thymusimg.cli.console import Console
 from thymusimg.errors import CallError, OutputError, SectionError
-from thymusimg.measurements.columns import columns
-from thymusimg.report.html import write_report
 from thymusimg.section.model import ROLES, Subject
 from thymusimg.settings import Settings
 from thymusimg.study.design import SectionRow, load_study
@@ -226,6 +224,9 @@ def compare_again(folder: Path, reference: str, primary: Sequence[str]) -> Setti
     CallError
         If a primary endpoint is no column that can be compared.
     """
+    from thymusimg.measurements.columns import columns
+    from thymusimg.report.html import write_report
+
     read_sections(folder)
     recorded = json.loads((folder / "run.json").read_text(encoding="utf-8"))["settings"]
     if reference:
