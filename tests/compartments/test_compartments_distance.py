@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from thymusimg.compartments.distance import distance_px, within
-from thymusimg.compartments.quantile import quantiles
+from thymusimg.section.quantile import quantiles
 
 
 @pytest.mark.parametrize("shape", [(30, 41), (1, 50), (50, 1), (120, 90)])

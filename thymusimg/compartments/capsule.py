@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.quantile import mean_above_zero
 from thymusimg.compartments.shapes import opened
 from thymusimg.compartments.smooth import masked_blur
+from thymusimg.section.quantile import mean_above_zero
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.compartments.distance import distance_px, within
-from thymusimg.compartments.quantile import mean_above_zero, quantiles
 from thymusimg.compartments.shapes import components, dilate, disc, drop_small, opened
 from thymusimg.compartments.smooth import blur, shrinking, shrunken, shrunken_density
+from thymusimg.section.quantile import mean_above_zero, quantiles
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -82,8 +82,7 @@ def find_cysts(
     ring = disc(_REACH_UM / px)
     for number, window in enumerate(windows(labels, len(area), reach), start=1):
         lumen = labels[window] == number
-        near = within(lumen, _REACH_UM / px)
-        outline = near & ~within(lumen, _REACH_UM / px - 1) & where[window]
+        outline = within(lumen, _REACH_UM / px) & ~within(lumen, _REACH_UM / px - 1) & where[window]
         if not outline.any():
             continue
         # The margin holds all that the outline reaches.
@@ -102,9 +101,7 @@ def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mas
     from its peak to the tissue beyond it: strands and bright tissue on one side do not widen it.
     """
     distance = distance_px(~lumen)
-    step = np.where(where, distance, np.inf)
-    rings = [bright[(step > n) & (step <= n + 1)] for n in range(int(_LINING_UM / px))]
-    profile = np.array([float(np.median(ring)) if len(ring) else 0.0 for ring in rings])
+    profile = _ring_medians(bright[where], distance[where], int(_LINING_UM / px))
     peak = int(profile[: int(np.ceil(_PEAK_UM / px))].argmax())
     beyond = profile[peak:].min()
     if profile[peak] < _OVER_TISSUE * beyond:
@@ -113,6 +110,20 @@ def _with_lining(lumen: Mask, bright: FloatPlane, where: Mask, px: float) -> Mas
     end = peak + int(np.flatnonzero(profile[peak:] <= half)[0])
     # Where the lumen narrows, no disc fits and the lining lies farther from it.
     return np.asarray((distance <= end) | ((distance <= end + _UNEVEN_UM / px) & (bright > half)), bool)
+
+
+def _ring_medians(values: FloatPlane, distance: FloatPlane, count: int) -> npt.NDArray[np.float64]:
+    """Return the median of the values in each of ``count`` rings, one pixel wide, from distance 0; 0 where none."""
+    near = (distance > 0) & (distance <= count)
+    ring = np.ceil(distance[near]).astype(np.uint16) - 1
+    ordered = values[near][np.argsort(ring, kind="stable")]
+    ends = np.cumsum(np.bincount(ring, minlength=count))
+    profile = np.zeros(count)
+    for n, part in enumerate(np.split(ordered, ends[:-1])):
+        if len(part):
+            part.sort()
+            profile[n] = (part[(len(part) - 1) // 2] + part[len(part) // 2]) / np.float32(2)
+    return profile
 
 
 def embedded(cyst: Mask, tissue: Mask, px: float) -> Mask:

@@ -49,12 +49,13 @@ def _along_columns(mask, out, far):  # type: ignore[no-untyped-def]  # compiled
     for x in range(cols):
         out[0, x] = far if mask[0, x] else 0
     for y in range(1, rows):
+        above, here, inside = out[y - 1], out[y], mask[y]
         for x in range(cols):
-            above = min(out[y - 1, x], far - 1) + 1
-            out[y, x] = above if mask[y, x] else 0
+            here[x] = min(above[x] + 1, far) if inside[x] else 0
     for y in range(rows - 2, -1, -1):
+        below, here = out[y + 1], out[y]
         for x in range(cols):
-            out[y, x] = min(out[y, x], min(out[y + 1, x], far - 1) + 1)
+            here[x] = min(here[x], below[x] + 1)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -49,12 +50,16 @@ def false_medulla(labels: LabelPlane, px: float) -> Mask:
 def _facing(patch: npt.NDArray[np.uint32], what: Mask, count: int) -> npt.NDArray[np.int64]:
     """Return, for every patch, how many sides of its pixels lie against ``what``."""
     sides = np.zeros(count, np.int64)
-    for here, there in (
-        (np.s_[1:], np.s_[:-1]),
-        (np.s_[:-1], np.s_[1:]),
-        (np.s_[:, 1:], np.s_[:, :-1]),
-        (np.s_[:, :-1], np.s_[:, 1:]),
-    ):
-        sides += np.bincount(patch[here][what[there]], minlength=count)
-    sides[0] = 0
+    _count_sides(patch, what, sides)
     return sides
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_sides(patch, what, sides):  # type: ignore[no-untyped-def]  # compiled
+    rows, cols = patch.shape
+    for y in range(rows):
+        for x in range(cols):
+            own = patch[y, x]
+            if own:
+                sides[own] += (y > 0 and what[y - 1, x]) + (y < rows - 1 and what[y + 1, x])
+                sides[own] += (x > 0 and what[y, x - 1]) + (x < cols - 1 and what[y, x + 1])

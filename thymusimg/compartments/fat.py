@@ -8,6 +8,7 @@ import numpy as np
 
 from thymusimg.compartments.shapes import closed, components, dilate, fill_holes, opened
 from thymusimg.compartments.smooth import blur
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -65,7 +66,7 @@ def lace_gaps(k14: FloatPlane, k8: FloatPlane, tissue: Mask, px: float) -> tuple
     filled = fill_holes(tissue)
     light = np.zeros(tissue.shape, np.float32)
     for plane in (k14, k8):
-        typical = max(float(np.median(plane[tissue])), 1e-6)
+        typical = max(quantiles(plane, (0.5,), tissue)[0], 1e-6)
         light += blur(np.minimum(plane, np.float32(_GLARING * typical)), _FINE_UM / px) / np.float32(2 * typical)
     labels, area = components((light < _EMPTY) & filled, connectivity=4)
     cell = (area >= _MIN_LUMEN_UM2 / px**2) & (area <= _MAX_CELL_UM2 / px**2)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thymusimg.compartments.quantile import mean_above_zero, quantiles
 from thymusimg.compartments.shapes import components, depth_px, dilate, drop_small, fill_holes
 from thymusimg.compartments.smooth import blur, density, magnified, shrinking, shrunken, shrunken_mean
+from thymusimg.section.quantile import mean_above_zero, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.quantile import quantiles
 from thymusimg.compartments.smooth import blur, density, shrinking, shrunken, shrunken_blur
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

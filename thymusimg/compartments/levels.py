@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.compartments.glass import otsu
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane
@@ -141,7 +142,7 @@ class _Table:
 
 def _binned(values: FloatPlane) -> tuple[npt.NDArray[np.int64], float]:
     """Return logarithmic bins; what lies below a fiftieth of the 90th percentile (noise round 0) is the first."""
-    low = 0.02 * max(float(np.quantile(values, 0.9)), 1e-6)
+    low = 0.02 * max(quantiles(values, (0.9,))[0], 1e-6)
     bins = np.log(np.maximum(values, low) / low) / _BIN_WIDTH
     return np.minimum(bins, _BINS - 1).astype(np.int64), low
 

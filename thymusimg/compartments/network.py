@@ -14,11 +14,11 @@ import numpy as np
 
 from thymusimg.compartments.frame import Division, segment_with
 from thymusimg.compartments.model import Compartment, Compartments
-from thymusimg.compartments.quantile import mean_above_zero
 from thymusimg.compartments.shapes import components
 from thymusimg.errors import ModelError
 from thymusimg.progress import silent
 from thymusimg.section.model import Window
+from thymusimg.section.quantile import mean_above_zero
 from thymusimg.section.resample import Resampling
 from thymusimg.section.tiles import Tile, tile_grid
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from thymusimg.compartments.quantile import mean_above_zero, quantiles
 from thymusimg.compartments.smooth import blur, masked_blur, shrunken
+from thymusimg.section.quantile import mean_above_zero, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

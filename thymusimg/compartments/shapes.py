@@ -120,4 +120,7 @@ def fill_small_holes(mask: Mask, max_px: float) -> Mask:
 
 def fill_holes(mask: Mask) -> Mask:
     """Return ``mask`` with every hole filled."""
-    return np.asarray(mask | (holes(mask)[0] > 0), bool)
+    labels, area = components(~mask, connectivity=4)
+    closed_in = ~touches_border(labels, len(area) - 1)
+    closed_in[0] = True  # the mask itself
+    return np.asarray(closed_in[labels], bool)

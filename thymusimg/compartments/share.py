@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thymusimg.compartments.smooth import blur, density
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from thymusimg.compartments.levels import Levels
@@ -24,7 +25,7 @@ def local_densities(k14: FloatPlane, k8: FloatPlane, where: Mask, sigma_px: floa
     weight = blur(where.astype(np.float32), sigma_px)
     out = []
     for plane in (k14, k8):
-        top = np.float32(np.quantile(plane[where], _CLIP_QUANTILE))
+        top = np.float32(quantiles(plane, (_CLIP_QUANTILE,), where)[0])
         out.append(density(np.minimum(plane, top), where, weight, sigma_px))
     return out[0], out[1]
 
@@ -78,4 +79,4 @@ def voted_share(
 
 
 def _typical(share: FloatPlane, where: Mask, otherwise: float) -> float:
-    return float(np.median(share[where])) if where.any() else otherwise
+    return quantiles(share, (0.5,), where)[0] if where.any() else otherwise

@@ -11,10 +11,10 @@ from thymusimg.compartments.fat import find_fat
 from thymusimg.compartments.fold import find_folds, find_specks
 from thymusimg.compartments.glass import STAINS, Glass, find_glass, median_sd
 from thymusimg.compartments.model import Tissue
-from thymusimg.compartments.quantile import quantiles
 from thymusimg.compartments.shapes import components, dilate, fill_holes, fill_small_holes, holes, opened
 from thymusimg.compartments.smooth import masked_blur
 from thymusimg.errors import TissueError
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

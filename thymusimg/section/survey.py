@@ -15,6 +15,7 @@ from thymusimg.section.filling import find_filling
 from thymusimg.section.flat import survey_flat
 from thymusimg.section.framing import frame_of_outlines, frame_of_signal, needs_frame
 from thymusimg.section.memory import require_memory
+from thymusimg.section.quantile import quantiles
 from thymusimg.section.roi import roi_mask
 from thymusimg.section.streaming import coarse_level, glance_pyramid, stream_full, stream_pyramid
 
@@ -176,8 +177,8 @@ def _check_constant(section: Section, planes: Mapping[str, FloatPlane]) -> list[
 
 
 def _limits(plane: FloatPlane, valid: Mask) -> tuple[float, float]:
-    low, high = np.percentile(plane[valid], DISPLAY_PERCENTILES, overwrite_input=True)
-    return float(low), float(high)
+    low, high = quantiles(plane, [percent / 100 for percent in DISPLAY_PERCENTILES], valid)
+    return low, high
 
 
 def _table(parts: Mapping[str, Surveyed]) -> pd.DataFrame:
