@@ -85,6 +85,7 @@ def test_a_job_that_kills_twice_is_set_aside_and_takes_nobody_with_it(crew, tmp_
     found = dict(Distributed(crew).run(square, jobs))
     assert isinstance(found[0], WorkerDied)
     assert "died twice" in str(found[0])
+    assert "GB of memory were free to it); use fewer workers" in str(found[0])
     assert {n: found[n] for n in range(1, 6)} == {n: n * n for n in range(1, 6)}
     assert len((tmp_path / "0.txt").read_text().split()) == 2
     assert all(len((tmp_path / f"{n}.txt").read_text().split()) == 1 for n in range(1, 6))  # nobody was disturbed

@@ -12,6 +12,7 @@ from thymusimg.batch.dispatch import Distributed
 from thymusimg.batch.executor import Executor, Serial, default_workers, limit_threads, section_bytes
 from thymusimg.batch.local import PATIENCE_S, local_gpu_workers, local_workers
 from thymusimg.batch.session import dask_client, dask_settings
+from thymusimg.batch.weight import largest_bytes
 from thymusimg.device import count_devices, resolve_device
 from thymusimg.errors import CallError, DeviceError, MissingExtraError
 
@@ -127,7 +128,7 @@ def _own_workers(
     say: Callable[[str], None],
 ) -> Iterator[Executor]:
     resolved = resolve_device(device) if needed.network or device.startswith("cuda") else "cpu"
-    largest = max(needed.files.values(), default=0)
+    largest = 0 if placement.workers else largest_bytes(needed.files)
     count = placement.workers or default_workers(sections, largest)
     if not placement.workers and count < default_workers(sections):
         each = section_bytes(largest) / 1e9

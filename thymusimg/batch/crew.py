@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thymusimg.batch.probe import Member, Requirement, look_at_yourself
+from thymusimg.batch.weight import memory_words
 from thymusimg.errors import CallError, DeviceError
 from thymusimg.provenance import versions
 
@@ -205,6 +206,11 @@ class Crew:
         """Return the machine of a worker, present or gone."""
         member = self.members.get(address) or self._gone.get(address)
         return address if member is None else member.host
+
+    def memory_words(self, job: object, addresses: Collection[str]) -> str:
+        """Say how much memory a section takes and how much its workers had, or ""."""
+        known = (self.members.get(address) or self._gone.get(address) for address in addresses)
+        return memory_words(job, self._needed.files, [member.memory for member in known if member is not None])
 
     def _present(self) -> set[str]:
         try:

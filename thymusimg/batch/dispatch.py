@@ -116,15 +116,13 @@ class _Shift(Generic[J, R]):
         if excuse:
             self._excused[position].append(excuse)
         else:
-            self._deaths[position].append(self._crew.host(address))
+            self._deaths[position].append(address)
         deaths, excused = self._deaths[position], self._excused[position]
         if len(deaths) >= DEATHS:
-            hosts = ", ".join(dict.fromkeys(deaths))
-            return (
-                WorkerDied(
-                    f"its worker process died twice (on {hosts}; most often: out of memory); use fewer workers"
-                ),
-            )
+            hosts = ", ".join(dict.fromkeys(map(self._crew.host, deaths)))
+            memory = self._crew.memory_words(self._jobs[position], deaths)
+            reason = f"its worker process died twice (on {hosts}; most often: out of memory{memory})"
+            return (WorkerDied(f"{reason}; use fewer workers"),)
         if len(excused) >= EXCUSED:
             return (WorkerDied(f"its worker was taken away {len(excused)} times ({excused[-1]})"),)
         self._waiting.append(position)

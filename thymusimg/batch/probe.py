@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from thymusimg.errors import DeviceError, ModelError
 from thymusimg.provenance import versions
+from thymusimg.remote.address import Address, located
+from thymusimg.section.memory import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +43,7 @@ class Requirement:
     Attributes
     ----------
     files : mapping of str to int
-        Absolute path and size in bytes of everything that is read.
+        Absolute path and size in bytes of everything that is read; of folders and addresses the size is 0.
     out : str
         Folder of the run; empty: nothing is written.
     token : str
@@ -76,6 +78,8 @@ class Member:
     cores: int = 1
     libraries: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
+    memory: float = 0.0
+    """Bytes that it could take when it came up, by its machine, its job and Dask's limit; 0: not known."""
 
 
 RUNNING = ".running"
@@ -103,6 +107,7 @@ def look_at_yourself(needed: Requirement, device: str = "cpu") -> Member:
         cores=len(os.sched_getaffinity(0)),
         libraries=versions(),
         fault=find_fault(needed, device if gpus else "cpu"),
+        memory=min(free_bytes(), float(worker.memory_manager.memory_limit or free_bytes())),
     )
 
 
@@ -131,8 +136,11 @@ def _version_fault(needed: Requirement) -> str:
 
 def _file_fault(needed: Requirement) -> str:
     for file, size in needed.files.items():
+        path = located(file)
+        if isinstance(path, Address):  # whether its server answers is seen section by section
+            continue
         try:
-            found = _size(Path(file))
+            found = _size(path)
         except OSError as error:
             return (
                 f"it cannot see {file} ({error.strerror or error}); put slides and --out on storage that every "
@@ -151,7 +159,12 @@ def _size(path: Path) -> int:
 
 def sizes(files: list[Path]) -> dict[str, int]:
     """Return the sizes of the files that are there; those that are not fail later, each with its section."""
-    return {str(file.resolve()): _size(file) for file in files if file.exists()}
+    there = [file for file in files if isinstance(file, Address) or file.exists()]
+    return {_name(file): 0 if isinstance(file, Address) else _size(file) for file in there}
+
+
+def _name(file: Path) -> str:
+    return str(file if isinstance(file, Address) else file.resolve())
 
 
 def _out_fault(needed: Requirement) -> str:

@@ -72,11 +72,11 @@ def _of_keys(store: RemoteStore) -> list[str]:
         root = zarr.open_group(store, mode="r")
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise UnreadableError(f"{store.address}: there is no OME-Zarr at this address.") from error
-    arrays = [array for group in _images(root) for array in _levels(group)]
-    number = sum(_pieces(array) for array in arrays)
+    arrays = [array for group in images_of(root) for array in levels_of(group)]
+    number = sum(number_of_pieces(array) for array in arrays)
     if number > MOST_PIECES:
         raise UnreadableError(f"{store.address}: declares {number:,} pieces. The header is damaged.")
-    keys = [key for array in arrays for key in _keys(array)]
+    keys = [key for array in arrays for key in piece_keys(array)]
     lines: list[str] = sync(_ask_all(store, keys, set(_folders(root, arrays))))
     return lines
 
@@ -87,7 +87,8 @@ def _ome(group: Any) -> dict[str, Any]:
     return dict(inner) if isinstance(inner, dict) else attributes
 
 
-def _images(root: Any) -> Iterator[Any]:
+def images_of(root: Any) -> Iterator[Any]:
+    """Yield the groups of a store that are images."""
     if "multiscales" in _ome(root):
         yield root
         return
@@ -97,7 +98,8 @@ def _images(root: Any) -> Iterator[Any]:
         index += 1
 
 
-def _levels(group: Any) -> Iterator[Any]:
+def levels_of(group: Any) -> Iterator[Any]:
+    """Yield the arrays of an image, full resolution first."""
     for multiscale in _ome(group).get("multiscales") or ():
         for dataset in multiscale["datasets"]:
             yield group[str(dataset["path"])]
@@ -109,17 +111,21 @@ def _stored_grid(array: Any) -> tuple[int, ...]:
     return tuple(-(-side // piece) for side, piece in zip(array.shape, stored, strict=True))
 
 
-def _pieces(array: Any) -> int:
+def number_of_pieces(array: Any) -> int:
+    """Return how many pieces an array may have in a store."""
     number = 1
     for side in _stored_grid(array):
         number *= side
     return number
 
 
-def _keys(array: Any) -> Iterator[str]:
+def piece_keys(array: Any, step: int = 1) -> Iterator[str]:
+    """Yield the key of every piece of an array, or of every ``step``-th."""
     import numpy as np
 
-    for place in np.ndindex(*_stored_grid(array)):
+    grid = _stored_grid(array)
+    for index in range(0, number_of_pieces(array), step):
+        place = tuple(int(i) for i in np.unravel_index(index, grid))
         yield f"{array.path}/{array.metadata.encode_chunk_key(place)}".lstrip("/")
 
 

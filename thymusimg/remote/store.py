@@ -134,6 +134,13 @@ class RemoteStore(WrapperStore[FsspecStore]):
         async for found in Store._get_many(self, requests):  # noqa: SLF001  the wrapper's own goes past us
             yield found
 
+    async def size(self, key: str) -> int:
+        """Return how many bytes a key has, 0 where there is none."""
+        try:
+            return int(await patiently(lambda: self._store.getsize(key), f"{self.address}/{key}", self.patience))
+        except FileNotFoundError:
+            return 0
+
     async def listed(self) -> dict[str, dict[str, Any]]:
         """Return what a bucket says of every object below the address."""
         found: dict[str, dict[str, Any]] = await self._store.fs._find(self.base, detail=True)  # noqa: SLF001
