@@ -64,11 +64,14 @@ def _reach_along_rows(column, half, out):  # type: ignore[no-untyped-def]  # com
     change = np.zeros(cols + 1, np.int32)
     for y in range(rows):
         change[:] = 0
-        for x in range(cols):
-            if column[y, x] < len(half):
-                width = half[column[y, x]]
-                change[max(0, x - width)] += 1
-                change[min(cols, x + width + 1)] -= 1
+        x = 0
+        while x < cols:  # a run of pixels that reach equally far is one interval
+            first, away = x, column[y, x]
+            while x < cols and column[y, x] == away:
+                x += 1
+            if away < len(half):
+                change[max(0, first - half[away])] += 1
+                change[min(cols, x + half[away])] -= 1
         reached = 0
         for x in range(cols):
             reached += change[x]

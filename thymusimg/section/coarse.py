@@ -46,27 +46,31 @@ def block_mean(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
     if factor == 1:
         return pixels.astype(np.float32)
     if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:
-        total = _sum_blocks(np.ascontiguousarray(pixels), factor)
-    else:
-        kind = np.int64 if pixels.dtype.kind == "i" else np.uint64 if pixels.dtype.kind == "u" else np.float64
-        total = _sum_rows(np.ascontiguousarray(_sum_rows(pixels, factor, kind).T), factor, kind).T
+        return np.asarray(_mean_blocks(np.ascontiguousarray(pixels), factor))
+    kind = np.int64 if pixels.dtype.kind == "i" else np.uint64 if pixels.dtype.kind == "u" else np.float64
+    total = _sum_rows(np.ascontiguousarray(_sum_rows(pixels, factor, kind).T), factor, kind).T
     rows, columns = (_block_sizes(side, factor) for side in pixels.shape)
     mean: FloatPlane = (total / np.outer(rows, columns)).astype(np.float32)
     return mean
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_blocks(pixels: npt.NDArray[Any], factor: int) -> npt.NDArray[np.int64]:
+def _mean_blocks(pixels: npt.NDArray[Any], factor: int) -> FloatPlane:
     height, width = pixels.shape
-    out = np.zeros((-(-height // factor), -(-width // factor)), np.int64)
-    column = np.empty(width, np.int64)
-    for block in range(out.shape[0]):
+    out = np.empty((-(-height // factor), -(-width // factor)), np.float32)
+    column = np.empty(width, np.int32)  # holds 32,768 rows of 16 bits
+    for row in range(out.shape[0]):
+        top, bottom = row * factor, min((row + 1) * factor, height)
         column[:] = 0
-        for y in range(block * factor, min((block + 1) * factor, height)):
+        for y in range(top, bottom):
             for x in range(width):
                 column[x] += pixels[y, x]
-        for x in range(width):
-            out[block, x // factor] += column[x]
+        for block in range(out.shape[1]):
+            left, right = block * factor, min((block + 1) * factor, width)
+            total = np.int64(0)
+            for x in range(left, right):
+                total += column[x]
+            out[row, block] = total / ((bottom - top) * (right - left))
     return out
 
 
@@ -120,7 +124,10 @@ def tile_statistics(pixels: npt.NDArray[Any], max_value: float) -> TileStatistic
     height, width = pixels.shape
     if min(height, width) >= 3:
         sharpness = _mean_and_sd(bend, bend_square, (height - 2) * (width - 2))[1] ** 2
-        noise = MAD_TO_SD * _median(np.abs(_sampled_laplacian(pixels))) / LAPLACIAN_NOISE
+        whole = pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2  # single precision holds these
+        bends = np.empty((-(-(height - 2) // 5), -(-(width - 2) // 7)), np.float32 if whole else np.float64)
+        _sample_bends(pixels, bends)
+        noise = MAD_TO_SD * _median(bends) / LAPLACIAN_NOISE
     return TileStatistics(mean, sd, maximum, saturated, sharpness, noise)
 
 
@@ -145,18 +152,18 @@ def _moments(pixels: npt.NDArray[Any]) -> tuple[float, float, float, float]:
     return total, square, bend, bend_square
 
 
-def _sampled_laplacian(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the Laplacian of every 5th row and 7th column, which visit every phase of JPEG's 8 × 8 blocks."""
-    height, width = pixels.shape
+@numba.njit(cache=True, nogil=True)
+def _sample_bends(pixels: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    """Write |Laplacian| of every 5th row and 7th column, which visit every phase of JPEG's 8 × 8 blocks."""
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            y, x = 1 + 5 * row, 1 + 7 * column
+            around = np.float64(pixels[y - 1, x]) + np.float64(pixels[y + 1, x])
+            around = around + np.float64(pixels[y, x - 1]) + np.float64(pixels[y, x + 1])
+            out[row, column] = abs(around - 4 * np.float64(pixels[y, x]))
 
-    def shifted(dy: int, dx: int) -> npt.NDArray[np.float64]:
-        part = pixels[1 + dy : height - 1 + dy : 5, 1 + dx : width - 1 + dx : 7]
-        return part.astype(np.float64)
 
-    return shifted(-1, 0) + shifted(1, 0) + shifted(0, -1) + shifted(0, 1) - 4 * shifted(0, 0)
-
-
-def _median(values: npt.NDArray[np.float64]) -> float:
+def _median(values: npt.NDArray[np.floating]) -> float:
     """Return the median; NumPy's looks for NaN first, which takes longer than the median."""
     half = values.size // 2
     ordered = np.partition(values, half, axis=None)
