@@ -26,6 +26,19 @@ def test_where_there_is_no_terminal_a_long_section_says_now_and_then_how_far_it_
     assert "1/2 s1: measured" in capsys.readouterr().err
 
 
+def test_sections_that_were_there_already_do_not_shorten_the_time_to_go(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    console = Console()
+    console.start("sections", 10)
+    for position in range(7):
+        console.done(Outcome(f"s{position}", "reused", {}), position)
+    assert "to go" not in capsys.readouterr().err
+    now[0] = 30.0
+    console.done(Outcome("s7", "measured", {}), 7)
+    assert "(about 60 s to go)" in capsys.readouterr().err  # two more of 30 s
+
+
 @pytest.mark.parametrize(
     ("reused", "words"),
     [

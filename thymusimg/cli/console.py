@@ -59,6 +59,7 @@ class Console:
     def __init__(self, *, debug: bool = False) -> None:
         self._debug = debug
         self._phase, self._total, self._done, self._began = "", 0, 0, time.monotonic()
+        self._reused = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._parts: dict[str, float] = {}
@@ -78,7 +79,7 @@ class Console:
         """Begin a phase of ``total`` sections."""
         self._stop()
         self._phase, self._total, self._done, self._began = phase, total, 0, time.monotonic()
-        self._parts, self._lines = {}, {}
+        self._parts, self._lines, self._reused = {}, {}, 0
         if sys.stderr.isatty():
             from rich.console import Console as Terminal
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -96,6 +97,7 @@ class Console:
         """Tell that a section is done."""
         self._forget(outcome.section_id)
         self._done += 1
+        self._reused += isinstance(outcome, Outcome) and outcome.status == "reused"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done)
         failure = outcome if isinstance(outcome, Failure) else getattr(outcome, "failure", None)
@@ -152,9 +154,10 @@ class Console:
     def _to_go(self) -> str:
         done = self._done + sum(self._parts.values())
         left = self._total - done
-        if left <= 0 or done < LEAST_DONE:
+        worked = done - self._reused  # what was there took no time, and says nothing of what is to come
+        if left <= 0 or worked < LEAST_DONE:
             return ""
-        seconds = (time.monotonic() - self._began) / done * left
+        seconds = (time.monotonic() - self._began) / worked * left
         return f" (about {seconds / 60:.0f} min to go)" if seconds > 90 else f" (about {seconds:.0f} s to go)"
 
     def _stop(self) -> None:
