@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Cost, run
-from benchmarks.rows import FLOOR, FULL, LEAN, PEER, STUDY, Rows
+from benchmarks.rows import APART, FLOOR, FULL, LEAN, PEER, PLAIN_APART, STUDY, Rows
 from benchmarks.slide import write_slide
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -47,7 +47,7 @@ def main() -> None:
         for side in options.sides:
             measure_slides(Path(folder), side, options.repeats, rows, peer=not options.no_peer)
         if not options.no_workers:
-            measure_workers(Path(folder), options.repeats, rows)
+            measure_workers(Path(folder), options.repeats, rows, peer=not options.no_peer)
         for name, command in STARTS.items():
             rows.measure(name, "", 0, partial(best, command, options.repeats))
     write_page(rows, options.out, machine())
@@ -84,29 +84,40 @@ def measure_slides(folder: Path, side: int, repeats: int, rows: Rows, *, peer: b
         slide.unlink()
 
 
-def measure_workers(folder: Path, repeats: int, rows: Rows) -> None:
-    """Measure a study of eight equal sections by one worker and by two; each computes in one thread."""
-    table = folder / "study.csv"
+def measure_workers(folder: Path, repeats: int, rows: Rows, *, peer: bool) -> None:
+    """Measure a study of eight equal sections by one worker and by two; each computes in one thread.
+
+    Beside it one and two processes that know nothing of each other, a section each: what the machine gives.
+    """
+    out = folder / "study_out"
+    apart = {APART: "ours", PLAIN_APART: "plain"} if peer else {APART: "ours"}
     for workers in (1, 2):
-        if rows.known(STUDY, "flat", SECTION_SIDE, workers):
+        if all(rows.known(what, "flat", SECTION_SIDE, workers) for what in (STUDY, *apart)):
             continue
-        if not table.exists():
-            lines = ["section_id,path,animal,group"]
-            for number in range(SECTIONS):
-                slide = folder / f"s{number}.ome.tif"
-                # the same pixels: equal work; copies, as the same file twice would be one section twice
-                if number:
-                    shutil.copyfile(folder / "s0.ome.tif", slide)
-                else:
-                    write_slide(slide, SECTION_SIDE, pyramid=False)
-                lines.append(f"s{number},{slide.name},a{number},g")
-            table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            settings = folder / "study.toml"
-            settings.write_text('[study]\ntable = "study.csv"\n[compute]\nthreads = 1\n', encoding="utf-8")
-        out = folder / "study_out"
+        slides = write_study(folder)
         command = [sys.executable, "-m", "thymusimg", "run", str(folder / "study.toml"), "--out", str(out)]
         command += ["--workers", str(workers)]
         rows.measure(STUDY, "flat", SECTION_SIDE, partial(best, command, repeats, fresh=out), workers)
+        for what, program in apart.items():
+            command = [sys.executable, "-m", "benchmarks.side_by_side", program, str(out), *slides[:workers]]
+            rows.measure(what, "flat", SECTION_SIDE, partial(best, command, repeats, fresh=out), workers)
+
+
+def write_study(folder: Path) -> list[str]:
+    """Write the sections, their table and settings, unless they are there; return the slides."""
+    slides = [folder / f"s{number}.ome.tif" for number in range(SECTIONS)]
+    if not (folder / "study.csv").exists():
+        write_slide(slides[0], SECTION_SIDE, pyramid=False)
+        for slide in slides[
+            1:
+        ]:  # the same pixels: equal work; copies, as one file twice would be one section twice
+            shutil.copyfile(slides[0], slide)
+        lines = [f"s{number},{slide.name},a{number},g" for number, slide in enumerate(slides)]
+        table = "\n".join(["section_id,path,animal,group", *lines]) + "\n"
+        settings = '[study]\ntable = "study.csv"\n[compute]\nthreads = 1\n'
+        (folder / "study.toml").write_text(settings, encoding="utf-8")
+        (folder / "study.csv").write_text(table, encoding="utf-8")
+    return [str(slide) for slide in slides]
 
 
 def _warm(slide: Path) -> None:

@@ -18,6 +18,8 @@ FULL = "thymusimg section"
 LEAN = "thymusimg section, lean"
 PEER = "plain scikit-image pipeline"
 STUDY = "thymusimg run, 8 sections"
+APART = "thymusimg section, a process each"
+PLAIN_APART = "plain scikit-image pipeline, a process each"
 
 
 @dataclass(frozen=True)
