@@ -60,66 +60,76 @@ def likeness(
     """
     if len(planes) < 2 or len(centres) == 0:
         return np.zeros(len(centres)), np.zeros(len(centres)), np.zeros(len(centres))
-    cd45 = _probed(planes[0], centres, radii, pixel_um)
-    near, far = _inside_and_outside(cd45)
-    # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
-    falls = near > far
-    own = np.maximum(_contrast(near, far, falls), LEAST_CONTRAST)
+    around = (radii / np.float32(pixel_um), _DIRECTIONS, _INSIDE_AT, _OUTSIDE_UM / pixel_um)
     lowest, fewest, loosest = (np.full(len(centres), np.inf) for _ in range(3))
     for plane in planes[1:]:
-        other = _probed(plane, centres, radii, pixel_um)
-        near, far = _inside_and_outside(other)
-        loosest = np.minimum(loosest, _correlation(cd45, other, falls))
-        lowest = np.minimum(lowest, _contrast(near, far, falls))
-        brighter = np.count_nonzero(falls & (near > far), axis=1)
-        fewest = np.minimum(fewest, brighter / np.maximum(np.count_nonzero(falls, axis=1), 1))
-    return lowest / own, fewest, loosest
-
-
-def _contrast(
-    near: npt.NDArray[np.float64], far: npt.NDArray[np.float64], where: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    inside, outside = (near * where).sum(axis=1), (far * where).sum(axis=1)
-    contrast: npt.NDArray[np.float64] = (inside - outside) / (np.abs(inside) + np.abs(outside) + 1e-6)
-    return contrast
-
-
-def _correlation(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], where: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    """Return the correlation of two stains over the probed places of the directions ``where``; 0 if one is even."""
-    weight = where[:, :, None].astype(np.float64)
-    count = np.maximum(weight.sum(axis=(1, 2)) * first.shape[2], 1)[:, None, None]
-    a, b = ((x - (x * weight).sum(axis=(1, 2), keepdims=True) / count) * weight for x in (first, second))
-    spread = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
-    correlation: npt.NDArray[np.float64] = (a * b).sum(axis=(1, 2)) / np.maximum(spread, 1e-12)
-    return correlation
-
-
-def _inside_and_outside(
-    probed: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the mean signal just inside and just outside every outline in every direction, (N, RAYS) each."""
-    inside = len(INSIDE_AT)
-    return probed[:, :, :inside].mean(axis=2), probed[:, :, inside:].mean(axis=2)
-
-
-def _probed(
-    plane: FloatPlane, centres: npt.NDArray[np.float64], radii: FloatPlane, pixel_um: float
-) -> npt.NDArray[np.float64]:
-    """Return the signal at every probed place, inwards to outwards, (N, RAYS, 6)."""
-    out = np.empty((*radii.shape, len(INSIDE_AT) + len(OUTSIDE_UM)))
-    _probe(plane, centres, radii / np.float32(pixel_um), _DIRECTIONS, _INSIDE_AT, _OUTSIDE_UM / pixel_um, out)
-    return out
+        ratio, share, correlation = (np.empty(len(centres)) for _ in range(3))
+        _compare(planes[0], plane, centres, *around, ratio, share, correlation)
+        lowest, fewest = np.minimum(lowest, ratio), np.minimum(fewest, share)
+        loosest = np.minimum(loosest, correlation)
+    return lowest, fewest, loosest
 
 
 @numba.njit(cache=True, nogil=True)
-def _probe(plane, centres, radii, directions, parts, beyond, out):  # type: ignore[no-untyped-def]  # compiled
-    height, width = plane.shape
+def _compare(  # type: ignore[no-untyped-def]  # compiled
+    cd45, plane, centres, radii, directions, parts, beyond, ratio, share, correlation
+):
+    """Write how a stain is like CD45 at every outline: its contrast over that of CD45, directions, correlation."""
+    inside, outside = len(parts), len(beyond)
+    places = inside + outside
+    own = np.empty((RAYS, places))
+    other = np.empty((RAYS, places))
     for i in range(len(centres)):
+        _probe(cd45, centres[i], radii[i], directions, parts, beyond, own)
+        _probe(plane, centres[i], radii[i], directions, parts, beyond, other)
+        falling, brighter, own_near, own_far, other_near, other_far = 0, 0, 0.0, 0.0, 0.0, 0.0
         for t in range(RAYS):
-            for s in range(len(parts) + len(beyond)):
-                reach = radii[i, t] * parts[s] if s < len(parts) else radii[i, t] + beyond[s - len(parts)]
-                y = min(max(int(np.floor(centres[i, 0] + reach * directions[t, 0] + 0.5)), 0), height - 1)
-                x = min(max(int(np.floor(centres[i, 1] + reach * directions[t, 1] + 0.5)), 0), width - 1)
-                out[i, t, s] = plane[y, x]
+            near, far = _sums(own[t], inside)
+            # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
+            if not near / inside > far / outside:
+                continue
+            own_near, own_far = own_near + near, own_far + far
+            near, far = _sums(other[t], inside)
+            other_near, other_far = other_near + near, other_far + far
+            brighter += near / inside > far / outside
+            for s in range(places):  # the directions that count, from the first row
+                own[falling, s], other[falling, s] = own[t, s], other[t, s]
+            falling += 1
+        contrast = max(_contrast(own_near / inside, own_far / outside), LEAST_CONTRAST)
+        ratio[i] = _contrast(other_near / inside, other_far / outside) / contrast
+        share[i] = brighter / max(falling, 1)
+        count = max(falling * places, 1)
+        own_mean, other_mean = (own_near + own_far) / count, (other_near + other_far) / count
+        a2, b2, ab = 0.0, 0.0, 0.0
+        for t in range(falling):
+            for s in range(places):
+                a, b = own[t, s] - own_mean, other[t, s] - other_mean
+                a2, b2, ab = a2 + a * a, b2 + b * b, ab + a * b
+        correlation[i] = ab / max(np.sqrt(a2 * b2), 1e-12)  # 0 if one is even
+
+
+@numba.njit(cache=True, nogil=True)
+def _sums(values, inside):  # type: ignore[no-untyped-def]  # compiled
+    near, far = 0.0, 0.0
+    for s in range(inside):
+        near += values[s]
+    for s in range(inside, len(values)):
+        far += values[s]
+    return near, far
+
+
+@numba.njit(cache=True, nogil=True)
+def _contrast(inside, outside):  # type: ignore[no-untyped-def]  # compiled
+    return (inside - outside) / (abs(inside) + abs(outside) + 1e-6)
+
+
+@numba.njit(cache=True, nogil=True)
+def _probe(plane, centre, radii, directions, parts, beyond, out):  # type: ignore[no-untyped-def]  # compiled
+    """Write the signal at every probed place around an outline, inwards to outwards, (RAYS, places)."""
+    height, width = plane.shape
+    for t in range(RAYS):
+        for s in range(len(parts) + len(beyond)):
+            reach = radii[t] * parts[s] if s < len(parts) else radii[t] + beyond[s - len(parts)]
+            y = min(max(int(np.floor(centre[0] + reach * directions[t, 0] + 0.5)), 0), height - 1)
+            x = min(max(int(np.floor(centre[1] + reach * directions[t, 1] + 0.5)), 0), width - 1)
+            out[t, s] = plane[np.uintp(y), np.uintp(x)]

@@ -75,8 +75,9 @@ def measure_background(
     """
     if "cd45" not in section.roles:
         raise GateError(f"{section.section_id}: no CD45 stain, so no CD45 threshold")
-    windows = sample_windows(compartments.analysable, section, settings)
-    samples = list(map_tiles(lambda w: _sample(section, correction, compartments.analysable, w), windows, threads))
+    analysable = compartments.analysable
+    windows = sample_windows(analysable, section, settings)
+    samples = list(map_tiles(lambda w: _sample(section, correction, analysable, w), windows, threads))
     means = np.concatenate([sample.means for sample in samples]) if samples else np.zeros(0)
     if len(means) < LEAST_BLOCKS:
         raise GateError(
