@@ -81,15 +81,16 @@ def lower_envelope_slope(source: Values, target: Values) -> float:
     if not high > low:
         return math.nan
     edges = np.linspace(low, high, _BINS + 1)
-    which = np.digitize(source, edges) - 1
+    used = np.flatnonzero((source >= low) & (source < edges[-1]))  # half of the values lie below
+    which = np.digitize(source[used], edges) - 1
+    order = used[np.argsort(which.astype(np.uint8), kind="stable")]
+    ends = np.cumsum(np.bincount(which, minlength=_BINS))
     centres, floors, weights = [], [], []
-    for number in range(_BINS):
-        inside = which == number
-        count = int(np.count_nonzero(inside))
-        if count >= 20:
+    for inside in np.split(order, ends[:-1]):
+        if len(inside) >= 20:
             centres.append(float(source[inside].mean()))
             floors.append(float(np.percentile(target[inside], 5)))
-            weights.append(math.sqrt(count))
+            weights.append(math.sqrt(len(inside)))
     if len(centres) < 4:
         return math.nan
     return float(np.polyfit(centres, floors, 1, w=weights)[0])

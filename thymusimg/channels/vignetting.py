@@ -126,14 +126,16 @@ def find_tiles(
 
     Illumination moves every stain the same way; compartments move them apart and cancel in the sum of the logs.
     """
-    profiles = []
-    for axis in (0, 1):
-        weight = np.count_nonzero(inside, axis=1 - axis).astype(np.float64)
-        profile = sum(
-            (_log_profile(plane, inside, weight, axis) for plane in signal.values()), np.zeros(weight.size)
-        )
-        extent = _extent(weight)
-        profiles.append((profile[extent], weight[extent]))
+    weights = [np.count_nonzero(inside, axis=1 - axis).astype(np.float64) for axis in (0, 1)]
+    sums = [np.zeros(weight.size) for weight in weights]
+    places = np.flatnonzero(inside)[:: max(1, inside.size // 500_000)]
+    for plane in signal.values():
+        # Bright structures say little about the light; the upper quartile is cut to its edge.
+        even = np.minimum(plane, float(np.percentile(plane.ravel()[places], 75)))
+        for axis, weight in enumerate(weights):
+            sums[axis] += _log_profile(even, weight, axis)
+    extents = [_extent(weight) for weight in weights]
+    profiles = [(total[part], weight[part]) for total, weight, part in zip(sums, weights, extents, strict=True)]
     best = _best_periods(profiles, settings, factor)
     notes = [
         f"illumination: the brightness of the {name} repeats every {period * factor:.0f} px (F {score:.0f})"
@@ -207,10 +209,8 @@ def clipped_signal(plane: FloatPlane, offset: float, inside: Mask) -> FloatPlane
     return np.where(inside, np.clip(plane - np.float32(offset), 0, top), 0).astype(np.float32)
 
 
-def _log_profile(plane: FloatPlane, inside: Mask, weight: Vector, axis: int) -> Vector:
-    # Bright structures say little about the light; the upper quartile is cut to its edge.
-    top = float(np.percentile(plane[inside][:: max(1, inside.size // 500_000)], 75))
-    mean = np.minimum(plane, top).sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
+def _log_profile(plane: FloatPlane, weight: Vector, axis: int) -> Vector:
+    mean = plane.sum(axis=1 - axis, dtype=np.float64) / np.maximum(weight, 1)
     typical = float(np.average(mean, weights=weight))
     return np.asarray(np.log(np.maximum(mean, 0.02 * typical + 1e-9) / (typical + 1e-9)), dtype=np.float64)
 
