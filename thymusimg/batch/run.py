@@ -126,11 +126,14 @@ def _workers(
             placement, needed, lease.out, sections=len(study.analysed), device=compute.device,
             threads=compute.threads, say=watcher.say,
         ) as hands:  # fmt: skip
+            loading = Timer(LOAD_S, _load_the_end)
+            loading.daemon = True
             if not isinstance(hands, Serial):
-                loading = Timer(LOAD_S, _load_the_end)
-                loading.daemon = True
                 loading.start()
-            yield hands, lease
+            try:
+                yield hands, lease
+            finally:
+                loading.cancel()
 
 
 def _load_the_end() -> None:
