@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +68,7 @@ class HexGrid:
         At least ½ is what the local median of the labels says.
         """
         side_um = side_um or self.spacing_um
-        sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
-        np.cumsum(np.cumsum(mask, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
+        sums = np.asarray(cv2.integral(np.ascontiguousarray(mask, np.bool_).view(np.uint8), sdepth=cv2.CV_64F))
         rows, steps = self._axes()
         across = np.asarray(rows * self.row_um, np.float64)
         along = np.asarray(steps * (self.spacing_um / 2), np.float64)
