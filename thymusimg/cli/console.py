@@ -28,6 +28,23 @@ _STAGES = {"opening": (0.0, 0.0), "survey": (0.0, 0.3), "tissue": (0.3, 0.0), "c
 """Where in a section's time a stage begins, and how much of it goes by while its fraction runs."""
 
 
+_LONGEST_STAGE = max(map(len, _STAGES))
+
+
+def shortened(name: str, width: int) -> str:
+    """Return a name that fits; what is left out is in the middle, as ids differ at their ends.
+
+    Examples
+    --------
+    >>> shortened("untreated_NSG_mouse_12_section_3", 20)
+    'untreated_…section_3'
+    """
+    if len(name) <= width:
+        return name
+    end = (width - 1) // 2
+    return f"{name[: width - 1 - end]}…{name[-end:]}"
+
+
 def share_done(stage: str, fraction: float) -> float:
     """Return about how much of a section's time is over.
 
@@ -64,6 +81,7 @@ class Console:
         self._task: TaskID | None = None
         self._parts: dict[str, float] = {}
         self._lines: dict[str, TaskID] = {}
+        self._words = 40
         self._said = time.monotonic()
         self._guard = threading.Lock()
 
@@ -83,10 +101,15 @@ class Console:
         if sys.stderr.isatty():
             from rich.console import Console as Terminal
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+            from rich.table import Column
 
+            terminal = Terminal(stderr=True)
+            # of one width whatever is said, or the bars would move with every stage
+            self._words = min(48, terminal.width // 2)
+            words = Column(width=self._words, no_wrap=True, overflow="ellipsis")
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-                console=Terminal(stderr=True), transient=True,
+                TextColumn("{task.description}", markup=False, table_column=words), BarColumn(bar_width=None),
+                TaskProgressColumn(), TimeRemainingColumn(), console=terminal, transient=True,
             )  # fmt: skip
             self._task = self._bar.add_task(f"{phase.capitalize()} ({total})", total=total)
             self._bar.start()
@@ -114,12 +137,18 @@ class Console:
             self._parts[section_id] = max(share, self._parts.get(section_id, 0.0))
             if self._bar is not None and self._task is not None:
                 if section_id not in self._lines:
-                    self._lines[section_id] = self._bar.add_task(section_id, total=1.0)
-                self._bar.update(self._lines[section_id], description=f"  {section_id}: {stage}", completed=share)
+                    self._lines[section_id] = self._bar.add_task("", total=1.0)
+                self._bar.update(
+                    self._lines[section_id], description=self._under_work(section_id, stage), completed=share
+                )
                 self._bar.update(self._task, completed=self._done + sum(self._parts.values()))
             elif time.monotonic() - self._said > LINE_EVERY_S:
                 self._said = time.monotonic()
                 typer.echo(f"  {section_id}: {stage} {100 * fraction:.0f} %{self._to_go()}", err=True)
+
+    def _under_work(self, section_id: str, stage: str) -> str:
+        room = max(1, self._words - _LONGEST_STAGE - 4)
+        return f"  {shortened(section_id, room)}: {stage}"
 
     def _forget(self, section_id: str) -> None:
         with self._guard:
@@ -142,7 +171,7 @@ class Console:
     def say(self, text: str) -> None:
         """Print one plain line."""
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             typer.echo(text, err=True)
 
