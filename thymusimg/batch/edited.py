@@ -15,7 +15,7 @@ from thymusimg.batch.folder import RunFolder
 from thymusimg.batch.job import Job, Outcome
 from thymusimg.batch.keys import hash_inputs, keys_of
 from thymusimg.batch.record import bundle_content, draw_pictures
-from thymusimg.batch.run import RunRecord, run_record
+from thymusimg.batch.run_json import RunRecord, run_record
 from thymusimg.batch.stages import with_stages
 from thymusimg.batch.tables import write_exclusions, write_tables
 from thymusimg.batch.task import opened_as

@@ -202,7 +202,6 @@ def _resume(
     clock = Clock()
     tissue, correction, quality = known["tissue"], known["correction"], known["quality"]
     section = replace(section, frame=correction.grid.frame)  # of a big slide, what was analysed
-    section = replace(section, frame=correction.grid.frame)  # where the section was found on its slide
     survey = Survey(section.grid, {}, known["valid"], pd.DataFrame(), known["limits"], known["warnings"])
     if "quality" not in same:
         with clock.stage("survey"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from thymusimg.batch.run import RunRecord
+    from thymusimg.batch.run_json import RunRecord
 
 
 def with_methods(settings: Settings, compartments: str | None, cells: str | None, device: str) -> Settings:
