@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+import aiohttp
+
 from thymusimg.batch.weight import folder_bytes, largest_bytes
 from thymusimg.remote.address import Address
 from thymusimg.remote.size import stored_bytes
@@ -29,3 +33,9 @@ def test_a_server_that_is_gone_is_asked_for_one_slide_only(server, monkeypatch):
     server.gone = True
     assert largest_bytes({far: 0, server.url("other.zarr"): 0, str(near): 0}) == folder_bytes(near)
     assert not any("other.zarr" in name for name in server.asked)
+
+
+def test_no_connection_is_left_open(server):
+    stored_bytes(Address(server.url("slide.zarr")))
+    sessions = [thing for thing in gc.get_objects() if isinstance(thing, aiohttp.ClientSession)]
+    assert not [session for session in sessions if not session.closed]

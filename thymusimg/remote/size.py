@@ -29,12 +29,14 @@ def stored_bytes(address: Address) -> int:
     import zarr
     from zarr.core.sync import sync
 
-    store = open_store(address)
+    store = open_store(address, alone=True)
     try:
         first = [next(levels_of(group)) for group in images_of(zarr.open_group(store, mode="r"))]
+        return max((sync(_bytes_of(store, array)) for array in first), default=0)
     except (FileNotFoundError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise UnreadableError(f"{address}: there is no OME-Zarr at this address.") from error
-    return max((sync(_bytes_of(store, array)) for array in first), default=0)
+    finally:
+        sync(store.hang_up())
 
 
 async def _bytes_of(store: RemoteStore, array: Any) -> int:
@@ -42,5 +44,10 @@ async def _bytes_of(store: RemoteStore, array: Any) -> int:
     if number > MOST_PIECES:
         raise UnreadableError(f"{store.address}: declares {number:,} pieces. The header is damaged.")
     keys = list(piece_keys(array, max(1, -(-number // ASKED))))
-    sizes = await asyncio.gather(*map(store.size, keys))
+    asked = [asyncio.ensure_future(store.size(key)) for key in keys]
+    try:
+        sizes = await asyncio.gather(*asked)
+    finally:
+        for task in asked:  # one that failed is enough: the others must not go on asking
+            task.cancel()
     return round(sum(sizes) / len(sizes) * number) if sizes else 0

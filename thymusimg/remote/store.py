@@ -22,8 +22,16 @@ METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
 MAX_METADATA_BYTES = 50 * 2**20
 
 
-def open_store(address: Address, patience: Patience | None = None) -> RemoteStore:
+def open_store(address: Address, patience: Patience | None = None, *, alone: bool = False) -> RemoteStore:
     """Return the store behind an address; nothing is asked of the server yet.
+
+    Parameters
+    ----------
+    address : Address
+    patience : Patience, optional
+        Of the environment when left out.
+    alone : bool
+        Shares its connections with no other store: who opens it ends them by :meth:`RemoteStore.hang_up`.
 
     Raises
     ------
@@ -43,6 +51,7 @@ def open_store(address: Address, patience: Patience | None = None) -> RemoteStor
     options: dict[str, Any] = {"client_kwargs": {"trust_env": True}}
     if address.scheme == "s3":
         options = {"anon": not _has_keys(), "use_listings_cache": False}
+    options["skip_instance_cache"] = alone
     inner = FsspecStore.from_url(str(address), storage_options=options, read_only=True)
     return RemoteStore(inner, str(address), patience)
 
@@ -133,6 +142,12 @@ class RemoteStore(WrapperStore[FsspecStore]):
     async def _get_many(self, requests: Iterable[tuple[str, Any, Any]]) -> AsyncGenerator[tuple[str, Any], None]:
         async for found in Store._get_many(self, requests):  # noqa: SLF001  the wrapper's own goes past us
             yield found
+
+    async def hang_up(self) -> None:
+        """End the connections of a store that was opened alone; nothing can be asked of it any more."""
+        session = getattr(self.files, "_session", None)
+        if session is not None:  # of a web server; those of buckets end by themselves
+            await session.close()
 
     async def size(self, key: str) -> int:
         """Return how many bytes a key has, 0 where there is none."""
