@@ -274,6 +274,7 @@ def measure_counted(counted: Counted, *, progress: Progress = silent) -> Section
         measured = measure_section(
             prepared.section, prepared.compartments, prepared.planes, cells, prepared.settings.measurements,
             cells_reason=reason, correction=prepared.correction, compute=prepared.settings.compute,
+            progress=progress,
         )  # fmt: skip
     return SectionResult(prepared, cells, reason, measured, clock.seconds)
 

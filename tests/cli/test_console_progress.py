@@ -16,12 +16,12 @@ def test_where_there_is_no_terminal_a_long_section_says_now_and_then_how_far_it_
     console.start("sections", 2)
     for second in range(0, 100, 5):
         now[0] = float(second)
-        console.progress("s1", "cells", second / 100)
+        console.progress("s1", "measurements", second / 100)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Sections: 2"
     assert 2 <= len(lines) - 1 <= 3
-    assert lines[1].startswith("  s1: cells 35 % (about")  # 35 s of 0.605 sections: 81 s for the rest
-    assert "81 s to go" in lines[1]
+    assert lines[1].startswith("  s1: measurements 35 % (about")  # 35 s of 0.497 sections: 106 s for the rest
+    assert "2 min to go" in lines[1]
     console.done(Outcome("s1", "measured", {}), 0)
     assert "1/2 s1: measured" in capsys.readouterr().err
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from thymusimg.errors import CancelledError
 from thymusimg.section.model import Window
-from thymusimg.section.tiles import map_tiles, tile_grid
+from thymusimg.section.tiles import Team, map_tiles, tile_grid
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (100, 37), (64, 128)])
@@ -83,3 +84,42 @@ def test_a_cancel_stops_the_work(threads: int) -> None:
 
 def test_windows_grow_to_the_edge_only() -> None:
     assert Window(0, 4, 2, 6).grown(3, (5, 20)) == Window(0, 5, 0, 9)
+
+
+def test_loops_that_share_a_team_go_on_side_by_side() -> None:
+    gate, seen = threading.Event(), []
+
+    def first(item: int) -> int:
+        assert gate.wait(20)  # holds one thread of the team, until the other loop's pieces are done
+        return item
+
+    def second(item: int) -> int:
+        seen.append(item)
+        if len(seen) == 10:
+            gate.set()
+        return -item
+
+    with Team(2) as team, ThreadPoolExecutor(2) as beside:
+        slow = beside.submit(list, map_tiles(first, [7], team))
+        quick = beside.submit(list, map_tiles(second, range(10), team))
+        assert slow.result(30) == [7]
+        assert quick.result(30) == [-i for i in range(10)]
+
+
+def test_a_loop_that_fails_leaves_the_team_to_the_others_and_no_piece_running() -> None:
+    running = threading.Semaphore(0)
+
+    def work(item: int) -> int:
+        if item == 0:
+            raise ValueError("tile 0")
+        time.sleep(0.05)
+        running.release()
+        return item
+
+    with Team(2) as team:
+        with pytest.raises(ValueError, match="tile 0"):
+            list(map_tiles(work, range(100), team))
+        ended = running._value
+        assert ended <= 3
+        assert list(map_tiles(abs, [-1, -2], team)) == [1, 2]
+        assert running._value == ended

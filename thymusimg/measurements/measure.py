@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thymusimg.measurements.columns import check_curves, columns
 from thymusimg.measurements.compartment_rows import compartment_rows
-from thymusimg.measurements.families import FAMILIES, OWN_THREADS
 from thymusimg.measurements.row import Row
+from thymusimg.measurements.together import measure_families
 from thymusimg.measurements.view import SectionView
-from thymusimg.section.memory import give_back
+from thymusimg.progress import silent
 from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from thymusimg.cells.model import Cells
     from thymusimg.channels.correct import Correction
     from thymusimg.compartments.model import Compartments
-    from thymusimg.measurements.families import Family
+    from thymusimg.progress import Progress
     from thymusimg.section.model import FloatPlane, Section
     from thymusimg.settings import MeasurementSettings
 
@@ -60,6 +59,7 @@ def measure_section(
     cells_reason: str = "",
     correction: Correction | None = None,
     compute: ComputeSettings | None = None,
+    progress: Progress = silent,
 ) -> Measured:
     """Measure a section: reorganisation (R) and repopulation (P).
 
@@ -78,13 +78,15 @@ def measure_section(
         Corrects full-resolution windows; without it, what needs full resolution is undefined.
     compute : ComputeSettings, optional
         Threads and tile size.
+    progress : callable
+        Called as ``progress("measurements", fraction)``; raise :class:`CancelledError` from it to stop.
 
     Returns
     -------
     Measured
     """
     view = SectionView(section, compartments, planes, settings, cells, correction, compute or ComputeSettings())
-    row = _measure_families(view)
+    row = Row.joined(measure_families(view, progress))
     why = cells_reason or "cells were not looked for"
     for column in columns("sections") if cells is None else ():
         if column.name not in row.values:
@@ -96,24 +98,6 @@ def measure_section(
         compartment_rows(section.subject, compartments, planes, cells, cells_reason),
         _curves(section, row),
     )
-
-
-def _measure_families(view: SectionView) -> Row:
-    """Measure family by family, a row each, joined in their order: nothing depends on who is ready first."""
-    rows: dict[int, Row] = {}
-    small = [i for i, family in enumerate(FAMILIES) if family not in OWN_THREADS]
-    with ThreadPoolExecutor(view.compute.threads) as pool:
-        rows |= zip(small, pool.map(lambda i: _measured(FAMILIES[i], view), small), strict=True)
-    for i in set(range(len(FAMILIES))) - set(small):  # their threads and memory are for themselves
-        rows[i] = _measured(FAMILIES[i], view)
-    return Row.joined(rows[i] for i in range(len(FAMILIES)))
-
-
-def _measured(family: Family, view: SectionView) -> Row:
-    row = Row()
-    family.measure(row, view)
-    give_back()  # one family's scratch planes must not lie beside the next one's
-    return row
 
 
 def _curves(section: Section, row: Row) -> pd.DataFrame:

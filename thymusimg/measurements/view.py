@@ -12,6 +12,7 @@ import numpy as np
 from thymusimg.compartments.model import Compartment
 from thymusimg.measurements.population.placing import CellPlaces, cell_places
 from thymusimg.measurements.stains.coexpression import Coexpression, measure_coexpression
+from thymusimg.progress import silent
 from thymusimg.settings.compute import ComputeSettings
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from thymusimg.cells.model import Cells
     from thymusimg.channels.correct import Correction
     from thymusimg.compartments.model import Compartments
+    from thymusimg.progress import Progress
     from thymusimg.section.model import FloatPlane, Mask, Section
+    from thymusimg.section.tiles import Team
     from thymusimg.settings import MeasurementSettings
 
 NO_PARENCHYMA = "no parenchyma (cortex, medulla or indeterminate) was found"
@@ -48,6 +51,10 @@ class SectionView:
         measured again from its bundle): what needs full resolution then is undefined.
     compute : ComputeSettings
         Threads and tile size; no number depends on them.
+    team : Team or None
+        The threads that families with many pieces of work share, where they are measured at once.
+    progress : callable
+        Told by such families how far they are.
     """
 
     section: Section
@@ -57,6 +64,13 @@ class SectionView:
     cells: Cells | None = None
     correction: Correction | None = None
     compute: ComputeSettings = field(default_factory=ComputeSettings)
+    team: Team | None = None
+    progress: Progress = silent
+
+    @property
+    def threads(self) -> int | Team:
+        """What a family gives its pieces of work to."""
+        return self.compute.threads if self.team is None else self.team
 
     @property
     def pixel_um(self) -> float:

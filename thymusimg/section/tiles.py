@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from thymusimg.progress import silent
@@ -61,15 +63,26 @@ def tile_grid(shape: tuple[int, int], size: int | tuple[int, int], halo: int = 0
     return [Tile(core, core.grown(halo, shape)) for core in cores]
 
 
+class Team(ThreadPoolExecutor):
+    """Threads that several loops share: where one runs out of pieces, the next one's are worked on already.
+
+    No piece may itself wait for the team.
+    """
+
+    def __init__(self, threads: int, name: str = "") -> None:
+        super().__init__(threads, name)
+        self.threads = threads
+
+
 def map_tiles(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    threads: int = 1,
+    threads: int | Team = 1,
     *,
     progress: Progress = silent,
     stage: str = "tiles",
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` for every item in order, computed in ``threads`` threads.
+    """Yield ``function(item)`` for every item in order, computed in ``threads`` threads or by a team's.
 
     At most ``2 × threads`` results exist at once, so memory does not grow with the slide. The first exception,
     in the order of the items, is raised and no further item is begun; an exception from ``progress`` (a cancel)
@@ -80,28 +93,34 @@ def map_tiles(
     >>> list(map_tiles(abs, [-1, 2, -3], threads=2))
     [1, 2, 3]
     """
-    total = max(len(items), 1)
-    if threads <= 1:
+    told = partial(progress, stage)
+    if isinstance(threads, Team):
+        yield from _by_team(function, items, threads, told)
+    elif threads > 1:
+        with Team(threads, stage) as team:
+            yield from _by_team(function, items, team, told)
+    else:
         for done, item in enumerate(items, start=1):
             yield function(item)
-            progress(stage, done / total)
-        return
-    pool = ThreadPoolExecutor(threads, thread_name_prefix=stage)
+            told(done / len(items))
+
+
+def _by_team(
+    function: Callable[[Item], Result], items: Sequence[Item], team: Team, told: Callable[[float], None]
+) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     upcoming = iter(items)
     try:
-        for item in upcoming:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * threads:
-                break
+        for item in islice(upcoming, 2 * team.threads):
+            waiting.append(team.submit(function, item))
         done = 0
         while waiting:
             result = waiting.popleft().result()
-            for item in upcoming:
-                waiting.append(pool.submit(function, item))
-                break
+            for item in islice(upcoming, 1):
+                waiting.append(team.submit(function, item))
             yield result
             done += 1
-            progress(stage, done / total)
+            told(done / len(items))
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        # those that run cannot be taken back, and the caller may close what they read
+        wait([future for future in waiting if not future.cancel()])

@@ -28,6 +28,8 @@ from thymusimg.measurements.families import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from thymusimg.measurements.row import Row
     from thymusimg.measurements.schema import Column
     from thymusimg.measurements.view import SectionView
@@ -63,5 +65,5 @@ FAMILIES: tuple[Family, ...] = (
     network,
 )
 
-OWN_THREADS: tuple[Family, ...] = (pattern, network)
-"""Families that use every thread themselves."""
+IN_PIECES: Mapping[str, Family] = {"simulations": pattern, "network": network}
+"""Families that are worked on in pieces, by the name under which they tell how far they are."""

@@ -116,5 +116,5 @@ def _trace(view: SectionView) -> Network | str:
         places = view.cells.table[["y_um", "x_um"]].to_numpy(np.float64)
     return trace_network(
         view.section, view.correction, view.compartments.labels, scale, points_um=places,
-        tile_px=view.compute.tile_px, threads=view.compute.threads,
+        tile_px=view.compute.tile_px, threads=view.threads, progress=view.progress,
     )  # fmt: skip

@@ -156,7 +156,7 @@ def measure(row: Row, view: SectionView) -> None:
         _no_curves(row, why)
         return
     choice = _choice(view.settings)
-    pattern = measure_pattern(points * view.pixel_um, window, choice, threads=view.compute.threads)
+    pattern = measure_pattern(points * view.pixel_um, window, choice, threads=view.threads, progress=view.progress)
     _put_pattern(row, pattern, window, choice)
 
 

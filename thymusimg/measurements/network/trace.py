@@ -14,13 +14,15 @@ from thymusimg.compartments.distance import distance_px
 from thymusimg.measurements.network import ridge, skeleton
 from thymusimg.measurements.network.graph import COUNTS, Graph, Pieces, as_graph, count_core, label_core
 from thymusimg.measurements.network.mesh import WIDEST_UM, mesh_width_px, width_histogram
+from thymusimg.progress import silent
 from thymusimg.section.coarse import block_mean
 from thymusimg.section.model import Window
-from thymusimg.section.tiles import Tile, map_tiles, tile_grid
+from thymusimg.section.tiles import Team, Tile, map_tiles, tile_grid
 
 if TYPE_CHECKING:
     from thymusimg.channels.correct import Correction
     from thymusimg.measurements.network.plane import KeratinScale
+    from thymusimg.progress import Progress
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask, Section
 
 Kind = TypeVar("Kind", bound=np.generic)
@@ -146,7 +148,8 @@ def trace_network(
     *,
     points_um: npt.NDArray[np.float64] | None = None,
     tile_px: int = 1024,
-    threads: int = 1,
+    threads: int | Team = 1,
+    progress: Progress = silent,
 ) -> Network:
     """Trace the keratin network of a section (R9).
 
@@ -160,8 +163,11 @@ def trace_network(
     scale : KeratinScale
     points_um : (N, 2) float64, optional
         Places (y, x) whose distance to the network is wanted.
-    tile_px, threads : int
+    tile_px : int
+    threads : int or Team
         No result depends on them.
+    progress : callable
+        Told how many of the tiles are done.
 
     Returns
     -------
@@ -173,7 +179,7 @@ def trace_network(
     at = np.floor((places / section.pixel_size_um - section.origin + 0.5) / tracer.bin).astype(np.intp)
     at = np.clip(at, 0, np.array(tracer.shape) - 1)
     tiles = _tiles(tracer, max(tile_px, JOINED_PX))
-    if len(tiles) < TILES_A_THREAD * threads:
+    if len(tiles) < TILES_A_THREAD * (threads.threads if isinstance(threads, Team) else threads):
         tiles = _tiles(tracer, tile_px)
 
     def work(index: int) -> _Part:
@@ -186,7 +192,7 @@ def trace_network(
     positive = np.zeros(tracer.grid.shape, np.int32)
     widths: npt.NDArray[np.int64] | None = None
     found, pieces = np.full(len(places), math.nan), Pieces()
-    for part in map_tiles(work, range(len(tiles)), threads, stage="network"):
+    for part in map_tiles(work, range(len(tiles)), threads, progress=progress, stage="network"):
         sums += part.sums
         area += part.area
         distances += part.distances

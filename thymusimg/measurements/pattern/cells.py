@@ -15,9 +15,12 @@ from thymusimg.measurements.pattern.functions import BIN_UM, besag_l_um, stoyan_
 from thymusimg.measurements.pattern.nearest import mean_nearest
 from thymusimg.measurements.pattern.nulls import redraw, simulate
 from thymusimg.measurements.pattern.pairs import cell_side, sort_points
+from thymusimg.progress import silent
 
 if TYPE_CHECKING:
     from thymusimg.measurements.pattern.window import Window
+    from thymusimg.progress import Progress
+    from thymusimg.section.tiles import Team
 
 Values = npt.NDArray[np.float64]
 Verdict = Literal["clustered", "dispersed", "clustered and dispersed", "not distinguishable from random"]
@@ -122,7 +125,11 @@ def radii_within(window: Window, choice: PatternChoice) -> Values:
 
 
 def measure_pattern(
-    points_um: npt.ArrayLike, window: Window, choice: PatternChoice | None = None, threads: int = 1
+    points_um: npt.ArrayLike,
+    window: Window,
+    choice: PatternChoice | None = None,
+    threads: int | Team = 1,
+    progress: Progress = silent,
 ) -> Pattern:
     """Measure how points lie in a window, against as many drawn anew (P6, P7).
 
@@ -135,8 +142,10 @@ def measure_pattern(
         (y, x) in µm; at least two in the window. Those outside are left out.
     window : Window
         At least one radius must fit (:func:`radii_within`).
-    threads : int
+    threads : int or Team
         No number depends on it.
+    progress : callable
+        Told how many of the simulations are done.
 
     Raises
     ------
@@ -177,7 +186,7 @@ def measure_pattern(
 
     k, g, nearest = functions(points)
     draw = redraw(window, codes, by_part=choice.by_part)
-    drawn = simulate(lambda rng: functions(draw(rng)), choice.simulations, choice.seed, threads)
+    drawn = simulate(lambda rng: functions(draw(rng)), choice.simulations, choice.seed, threads, progress)
     drawn_k = np.array([d[0] for d in drawn])
     core = math.pi * choice.core_um**2
     expected = drawn_k.mean(axis=0) - core

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from thymusimg.progress import silent
+from thymusimg.section.tiles import Team, map_tiles
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from thymusimg.measurements.pattern.window import Codes, Window
+    from thymusimg.progress import Progress
 
 Values = npt.NDArray[np.float64]
 Draw = "Callable[[np.random.Generator], Values]"
 T = TypeVar("T")
 
 
-def simulate(task: Callable[[np.random.Generator], T], count: int, seed: int, threads: int = 1) -> list[T]:
+def simulate(
+    task: Callable[[np.random.Generator], T],
+    count: int,
+    seed: int,
+    threads: int | Team = 1,
+    progress: Progress = silent,
+) -> list[T]:
     """Run ``task`` ``count`` times, each with a generator of its own: the results do not depend on the threads.
 
     Simulation ``i`` draws from NumPy's PCG64 seeded with child ``i`` of ``seed``, which no plain seed equals:
@@ -35,10 +44,7 @@ def simulate(task: Callable[[np.random.Generator], T], count: int, seed: int, th
     def one(number: int) -> T:
         return task(np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,)))))
 
-    if threads <= 1:
-        return [one(number) for number in range(count)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, range(count)))
+    return list(map_tiles(one, range(count), threads, progress=progress, stage="simulations"))
 
 
 def redraw(window: Window, codes: Codes, *, by_part: bool = True) -> Callable[[np.random.Generator], Values]:
