@@ -23,8 +23,10 @@ LINE_EVERY_S = 30.0
 """Where there is no terminal, a section tells how far it is at most so often, and after so long a silence."""
 LEAST_DONE = 0.2
 """Sections done, from which on a time to go means something."""
-_STAGES = {"opening": (0.0, 0.0), "survey": (0.0, 0.06), "tissue": (0.06, 0.0), "compartments": (0.09, 0.0),
-           "gate": (0.15, 0.0), "cells": (0.16, 0.12), "measurements": (0.28, 0.62), "writing": (0.9, 0.0)}  # fmt: skip
+_STAGES = {
+    "opening": (0.0, 0.0), "survey": (0.0, 0.06), "tissue": (0.06, 0.0), "compartments": (0.09, 0.0),
+    "gate": (0.15, 0.0), "cells": (0.16, 0.12), "measurements": (0.28, 0.62), "writing": (0.9, 0.0),
+}  # fmt: skip
 """Where in a section's time a stage begins, and how much of it goes by while its fraction runs."""
 
 
