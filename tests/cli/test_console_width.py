@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from thymusimg.batch.job import Outcome
+from thymusimg.cli import console as module
 from thymusimg.cli.console import Console, shortened
 
 STAGES = ("opening", "survey", "cells", "measurements", "writing")
@@ -48,6 +50,22 @@ def test_bars_do_not_move_and_every_line_fits(monkeypatch, width, name):
             ends |= {line.index("%") for line in shown}
             starts |= {line.index("━") for line in shown if "━" in line}
     assert len(starts) == len(ends) == 1
+
+
+def test_the_time_left_leaves_out_what_was_there_already(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    with Console() as console:
+        console.start("sections", 10)
+        for position in range(8):
+            console.done(Outcome(f"s{position}", "reused", {}), position)
+        assert "left" not in lines(console)[0]
+        now[0] = 40.0
+        console.done(Outcome("s8", "measured", {}), 8)
+        assert lines(console)[0].rstrip().endswith("40 s left")  # one more, and not a tenth of what is over
 
 
 def test_a_long_id_keeps_both_ends():

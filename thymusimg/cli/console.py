@@ -102,18 +102,20 @@ class Console:
         self._parts, self._lines, self._reused = {}, {}, 0
         if sys.stderr.isatty():
             from rich.console import Console as Terminal
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
             from rich.table import Column
 
             terminal = Terminal(stderr=True)
             # of one width whatever is said, or the bars would move with every stage
             self._words = min(48, terminal.width // 2)
             words = Column(width=self._words, no_wrap=True, overflow="ellipsis")
+            left = Column(width=len("1000 min left"), no_wrap=True)
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False, table_column=words), BarColumn(bar_width=None),
-                TaskProgressColumn(), TimeRemainingColumn(), console=terminal, transient=True,
+                TaskProgressColumn(), TextColumn("{task.fields[left]}", markup=False, table_column=left),
+                console=terminal, transient=True,
             )  # fmt: skip
-            self._task = self._bar.add_task(f"{phase.capitalize()} ({total})", total=total)
+            self._task = self._bar.add_task(f"{phase.capitalize()} ({total})", total=total, left="")
             self._bar.start()
         else:
             self.say(f"{phase.capitalize()}: {total}")
@@ -124,7 +126,7 @@ class Console:
         self._done += 1
         self._reused += isinstance(outcome, Outcome) and outcome.status == "reused"
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done)
+            self._bar.update(self._task, completed=self._done, left=self._left())
         failure = outcome if isinstance(outcome, Failure) else getattr(outcome, "failure", None)
         if failure is not None:
             self._failed(failure)
@@ -139,11 +141,12 @@ class Console:
             self._parts[section_id] = max(share, self._parts.get(section_id, 0.0))
             if self._bar is not None and self._task is not None:
                 if section_id not in self._lines:
-                    self._lines[section_id] = self._bar.add_task("", total=1.0)
+                    self._lines[section_id] = self._bar.add_task("", total=1.0, left="")
                 self._bar.update(
                     self._lines[section_id], description=self._under_work(section_id, stage), completed=share
                 )
-                self._bar.update(self._task, completed=self._done + sum(self._parts.values()))
+                done = self._done + sum(self._parts.values())
+                self._bar.update(self._task, completed=done, left=self._left())
             elif time.monotonic() - self._said > LINE_EVERY_S:
                 self._said = time.monotonic()
                 typer.echo(f"  {section_id}: {stage} {100 * fraction:.0f} %{self._to_go()}", err=True)
@@ -164,7 +167,7 @@ class Console:
         """Tell that a section was measured again, or why not."""
         self._done += 1
         if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+            self._bar.update(self._task, completed=self._done, left=self._left())
         if fault:
             self.say(f"  {self._done}/{self._total} {fault}")
         elif self._bar is None:
@@ -182,14 +185,23 @@ class Console:
         if self._debug and failure.traceback:
             self.say(failure.traceback)
 
+    def _left(self) -> str:
+        words = self._seconds_in_words()
+        return f"{words} left" if words else ""
+
     def _to_go(self) -> str:
+        words = self._seconds_in_words()
+        return f" (about {words} to go)" if words else ""
+
+    def _seconds_in_words(self) -> str:
+        """Return how long the rest of the phase will take, or nothing while too little is known."""
         done = self._done + sum(self._parts.values())
         left = self._total - done
         worked = done - self._reused  # what was there took no time, and says nothing of what is to come
         if left <= 0 or worked < LEAST_DONE:
             return ""
         seconds = (time.monotonic() - self._began) / worked * left
-        return f" (about {seconds / 60:.0f} min to go)" if seconds > 90 else f" (about {seconds:.0f} s to go)"
+        return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
 
     def _stop(self) -> None:
         if self._bar is not None:

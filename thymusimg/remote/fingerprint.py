@@ -13,7 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.errors import UnreadableError
-from thymusimg.remote.patience import patiently
+from thymusimg.remote.patience import all_of, patiently
 from thymusimg.remote.store import METADATA, open_store
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ async def _ask_all(store: RemoteStore, keys: list[str], folders: set[str]) -> li
             return await _line_of_bytes(store, key)
 
     named = [f"{folder}/{name}".lstrip("/") for folder in sorted(folders) for name in METADATA]
-    lines = await asyncio.gather(*map(metadata, named))
+    lines = await all_of(map(metadata, named))
     # in parts, so that a million pieces are not a million tasks at once
     for start in range(0, len(keys), 64 * AT_ONCE):
-        lines += await asyncio.gather(*map(piece, keys[start : start + 64 * AT_ONCE]))
-    return list(lines)
+        lines += await all_of(map(piece, keys[start : start + 64 * AT_ONCE]))
+    return lines
 
 
 async def _line_of_bytes(store: RemoteStore, key: str) -> str:

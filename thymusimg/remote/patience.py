@@ -6,12 +6,12 @@ import asyncio
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from thymusimg.errors import SettingsError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -102,6 +102,16 @@ async def patiently(ask: Callable[[], Awaitable[T]], what: str, patience: Patien
         f"{what}: cannot be read ({reason}; asked {patience.attempts} times). Check the network and the server and "
         "run again: what is finished is kept."
     ) from None
+
+
+async def all_of(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return every answer in order; once one fails, the others stop asking and its error is raised."""
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def passing_errors() -> tuple[type[Exception], ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from thymusimg.errors import UnreadableError
 from thymusimg.remote.fingerprint import MOST_PIECES, images_of, levels_of, number_of_pieces, piece_keys
+from thymusimg.remote.patience import all_of
 from thymusimg.remote.store import open_store
 
 if TYPE_CHECKING:
@@ -44,10 +44,5 @@ async def _bytes_of(store: RemoteStore, array: Any) -> int:
     if number > MOST_PIECES:
         raise UnreadableError(f"{store.address}: declares {number:,} pieces. The header is damaged.")
     keys = list(piece_keys(array, max(1, -(-number // ASKED))))
-    asked = [asyncio.ensure_future(store.size(key)) for key in keys]
-    try:
-        sizes = await asyncio.gather(*asked)
-    finally:
-        for task in asked:  # one that failed is enough: the others must not go on asking
-            task.cancel()
+    sizes = await all_of(store.size(key) for key in keys)
     return round(sum(sizes) / len(sizes) * number) if sizes else 0
