@@ -3,8 +3,8 @@
     python -m benchmarks.resume --kills 10 --seed 1        # prints a table, and writes it into docs/faults.md
 
 Synthetic sections go through ``thymusimg run`` with two workers. At random moments a worker, or the whole run with all
-its processes, gets a SIGKILL; the same command then goes on. In the end every table is compared with that of a run in
-one process.
+its processes, gets a SIGKILL; the same command then goes on. A run that comes to its end before all kills are spent is
+followed by one into a new folder. In the end every table of each is compared with that of a run in one process.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Start:
     kills: list[tuple[float, str, str]] = field(default_factory=list)
     seconds: float = 0.0
     status: int = 0
+    out: Path = Path()
 
     def count(self, word: str) -> int:
         return sum(word in line for line in self.said if line.startswith("  "))
@@ -60,7 +61,7 @@ def main() -> int:
         if not (work / "undisturbed" / "report.html").exists():
             begin(table, work / "undisturbed", workers=1).communicate()
         print("Disturbed, with two workers …", flush=True)
-        starts = disturb(table, work / "disturbed", chosen.kills, random.Random(chosen.seed))  # noqa: S311
+        starts = disturb(table, work, chosen.kills, random.Random(chosen.seed))  # noqa: S311
         page = write(starts, work, chosen.seed)
     finally:
         if chosen.keep is None:
@@ -93,13 +94,17 @@ def begin(table: Path, out: Path, *, workers: int) -> subprocess.Popen[str]:
     )
 
 
-def disturb(table: Path, out: Path, kills: int, dice: random.Random) -> list[Start]:
+def disturb(table: Path, work: Path, kills: int, dice: random.Random) -> list[Start]:
     """Start, kill, start again, until all kills are spent and a run comes to its end."""
     starts: list[Start] = []
+    out, runs = work / "disturbed1", 1
     plan = ["a worker", "the run"] * ((kills + 1) // 2)
     plan = dice.sample(plan, len(plan))[:kills]
     while plan or not starts or starts[-1].status:
-        start = Start()
+        if starts and not starts[-1].status:
+            runs += 1
+            out = work / f"disturbed{runs}"
+        start = Start(out=out)
         starts.append(start)
         began = time.monotonic()
         run = begin(table, out, workers=2)
@@ -109,7 +114,7 @@ def disturb(table: Path, out: Path, kills: int, dice: random.Random) -> list[Sta
         while plan and run.poll() is None:
             if not start.kills and dice.random() < AT_WORK:
                 wait_for(run, start, dice.choice(("Sections:", "  1/", "  2/", "  3/")))
-            sleep(run, dice.uniform(0.5, 12.0))
+            sleep(run, dice.uniform(0.2, 5.0))
             if run.poll() is not None:
                 break
             what = plan[0]
@@ -127,7 +132,8 @@ def disturb(table: Path, out: Path, kills: int, dice: random.Random) -> list[Sta
         run.wait()
         listener.join()
         start.seconds, start.status = time.monotonic() - began, run.returncode
-        left = [p for p in group if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        _, left = psutil.wait_procs(group, timeout=10)  # one that was killed still has to give its memory back
+        left = [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         if left and run.returncode < 0:
             raise SystemExit(f"FAILED: {len(left)} processes outlive the run")
         if start.status > 0:
@@ -160,33 +166,36 @@ def is_worker(process: psutil.Process) -> bool:
 
 def write(starts: list[Start], work: Path, seed: int) -> str:
     """Compare the tables and return the section of the page."""
-    whole, disturbed = (tables(work / name) for name in ("undisturbed", "disturbed"))
-    differing = sorted(n for n in whole.keys() | disturbed.keys() if whole.get(n) != disturbed.get(n))
-    rests = [p for p in (work / "disturbed").rglob(".*") if p.name not in (".lock",)]
+    whole, runs = tables(work / "undisturbed"), list(dict.fromkeys(start.out for start in starts))
+    differing, rests = set(), []
+    for out in runs:
+        found = tables(out)
+        differing |= {f"{out.name}/{n}" for n in whole.keys() | found.keys() if whole.get(n) != found.get(n)}
+        rests += [p for p in out.rglob(".*") if p.name not in (".lock",)]
     kills = sum(len(start.kills) for start in starts)
     lines = [
         BEGIN,
-        f"{kills} kills at random moments (seed {seed}), {len(starts)} starts of the same command, two workers:",
+        f"{kills} kills at random moments (seed {seed}), {len(runs)} runs, two workers:",
         "",
-        "| start | killed, after | what the run had said last | sections reused, measured at this start | end |",
-        "|---|---|---|---|---|",
+        "| run | start | killed, after | what the run had said last | sections reused, measured at this start | end |",
+        "|---|---|---|---|---|---|",
     ]
     for number, start in enumerate(starts, 1):
         killed = "<br>".join(f"{what}, {moment:.1f} s" for moment, what, _ in start.kills) or "–"
         said = "<br>".join(f"`{words}`" for _, _, words in start.kills) or "–"
         done = f"{start.count(': reused')}, {start.count(': measured')}"
         end = "killed" if start.status < 0 else f"status {start.status}"
-        lines.append(f"| {number} | {killed} | {said} | {done} | {end} |")
-    same = f"all {len(whole)} tables are those of the undisturbed run, byte for byte"
+        lines.append(f"| {runs.index(start.out) + 1} | {number} | {killed} | {said} | {done} | {end} |")
+    same = f"all {len(whole)} tables of each are those of the undisturbed run, byte for byte"
     lines += [
         "",
-        f"In the end {same if not differing else 'tables DIFFER: ' + ', '.join(differing)}; "
+        f"In the end {same if not differing else 'tables DIFFER: ' + ', '.join(sorted(differing))}; "
         f"{len(rests)} half-written files are left.",
         END,
     ]
     if differing or rests:
         print("\n".join(lines))
-        raise SystemExit(f"FAILED: {differing} {rests}")
+        raise SystemExit(f"FAILED: {sorted(differing)} {rests}")
     return "\n".join(lines)
 
 
