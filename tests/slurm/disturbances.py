@@ -19,6 +19,7 @@ def cancel_a_job() -> None:
     job = ask("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()[0]
     print(f"  >> scancel {job}", flush=True)
     ask("scancel", job)
+    wait_for(lambda: all(of != job for _, of, _ in processes_of_jobs()), f"nothing of job {job} is left")
 
 
 def kill_a_job() -> None:
