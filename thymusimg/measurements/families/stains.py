@@ -10,7 +10,7 @@ import numpy as np
 from thymusimg.measurements.families.declare import BY_PARENCHYMA, SECTION, declare, declare_area
 from thymusimg.measurements.schema import Ratio
 from thymusimg.measurements.smoothing import smooth_to
-from thymusimg.measurements.stains.autocorrelation import autocorrelation_length_um
+from thymusimg.measurements.stains.autocorrelation import autocorrelation_lengths_um
 from thymusimg.measurements.stains.binned import bin_planes
 from thymusimg.measurements.stains.manders import colocalise, costes_thresholds
 from thymusimg.measurements.stains.scramble import ScrambleNull, scramble_null
@@ -177,7 +177,7 @@ def _colocalisation(
     observed = colocalise(k8, k14, inside, found.k8_threshold, found.k14_threshold)
     costes = costes_thresholds(k8, k14, inside)
     at_costes = colocalise(k8, k14, inside, costes.first, costes.second)
-    lengths = [autocorrelation_length_um(plane, inside, _BIN_UM) for plane in planes]
+    lengths = autocorrelation_lengths_um(planes, inside, _BIN_UM) if inside.any() else (math.nan, math.nan)
     # NaN if either is: the longer one is not known then
     block_um = max(lengths) if all(math.isfinite(length) for length in lengths) else math.nan
     null = scramble_null(

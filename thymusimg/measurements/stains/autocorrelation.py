@@ -12,11 +12,14 @@ from scipy import fft
 from thymusimg.measurements.stains.binned import bin_planes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thymusimg.section.model import FloatPlane, Mask
 
 Values = npt.NDArray[np.float64]
 
 _BIN_UM = 4.0
+_FIRST_REACH = 64  # bins; few stains resemble themselves farther than a quarter of a millimetre
 
 
 def autocorrelation_length_um(plane: FloatPlane, mask: Mask, pixel_um: float) -> float:
@@ -51,33 +54,56 @@ def autocorrelation_length_um(plane: FloatPlane, mask: Mask, pixel_um: float) ->
     """
     if not mask.any():
         return math.nan
-    binned = bin_planes([plane], mask, _BIN_UM, pixel_um)
+    return autocorrelation_lengths_um([plane], mask, pixel_um)[0]
+
+
+def autocorrelation_lengths_um(planes: Sequence[FloatPlane], mask: Mask, pixel_um: float) -> tuple[float, ...]:
+    """Return :func:`autocorrelation_length_um` of several planes in one non-empty mask, whose pairs count once."""
+    binned = bin_planes(planes, mask, _BIN_UM, pixel_um)
     weight = binned.share
-    mean = float((binned.planes[0] * weight).sum() / weight.sum())
-    z = (binned.planes[0] - mean) * weight
-    products, pairs = _correlate(z), _correlate(weight)
-    height, width = products.shape
-    # frequencies of whole steps: the shifts that the entries stand for
-    dy, dx = fft.fftfreq(height, 1 / height), fft.fftfreq(width, 1 / width)
-    ring = np.rint(np.hypot(dy[:, None], dx[None])).astype(np.intp).ravel()
     rings = min(weight.shape) + 1
-    inside = ring < rings
-    total = np.bincount(ring[inside], products.ravel()[inside], rings)
-    count = np.bincount(ring[inside], pairs.ravel()[inside], rings)
-    if not total[0] > 1e-9 * count[0] * mean**2:
-        return math.nan
-    rho = np.divide(total, count, out=np.full(rings, np.nan), where=count > 0.5) / (total[0] / count[0])
-    # the mean distance of the pairs of a ring, not its nominal radius
-    spread = np.bincount(ring[inside], np.hypot(dy[:, None], dx[None]).ravel()[inside], rings)
-    radius: Values = spread / np.bincount(ring[inside], minlength=rings) * _BIN_UM
-    return _first_below(radius, rho, math.exp(-1))
+    total_weight = weight.sum()
+    means = [float((plane * weight).sum() / total_weight) for plane in binned.planes]
+    fields = [(plane - mean) * weight for plane, mean in zip(binned.planes, means, strict=True)]
+    lengths = [math.nan] * len(fields)
+    left, reach = list(range(len(fields))), min(_FIRST_REACH, rings)
+    while left:
+        # up to a reach the numbers are those of all shifts, from a smaller transform: most stains need no more
+        ring, spread, count = _rings(weight, reach)
+        for i in list(left):
+            total = np.bincount(ring, _correlate(fields[i], reach).ravel(), reach + 2)[:reach]
+            if total[0] > 1e-9 * count[0] * means[i] ** 2:
+                rho = np.divide(total, count, out=np.full(reach, np.nan), where=count > 0.5) / (total[0] / count[0])
+                lengths[i] = _first_below(spread, rho, math.exp(-1))
+                if reach < rings and not (rho <= math.exp(-1)).any():
+                    continue
+            left.remove(i)
+        reach = rings
+    return tuple(lengths)
 
 
-def _correlate(values: Values) -> Values:
-    """Return Σ v(p) v(p + d) for every shift d, without wrapping around."""
-    height, width = (fft.next_fast_len(2 * n, real=True) for n in values.shape)
+def _rings(weight: Values, reach: int) -> tuple[npt.NDArray[np.intp], Values, Values]:
+    """Return the ring of every shift (those of ``reach`` and beyond in one), the rings' mean radii (µm) and pairs.
+
+    The mean distance of the pairs of a ring, not its nominal radius.
+    """
+    dy, dx = np.arange(-reach, reach + 1)[:, None], np.arange(-reach, reach + 1)[None]
+    distance = np.hypot(dy, dx)
+    ring: npt.NDArray[np.intp] = np.minimum(np.rint(distance).astype(np.intp), reach + 1).ravel()
+    times = np.bincount(ring, minlength=reach + 2)[:reach]
+    radius = np.bincount(ring, distance.ravel(), reach + 2)[:reach] / times * _BIN_UM
+    pairs = np.bincount(ring, _correlate(weight, reach).ravel(), reach + 2)[:reach]
+    return ring, radius, np.asarray(pairs, np.float64)
+
+
+def _correlate(values: Values, reach: int) -> Values:
+    """Return Σ v(p) v(p + d) for every shift d of at most ``reach`` along either axis, without wrapping around."""
+    height, width = (fft.next_fast_len(n + reach + 1, real=True) for n in values.shape)
     transform = fft.rfft2(values, (height, width))
-    return np.asarray(fft.irfft2(np.abs(transform) ** 2, (height, width)))
+    power = transform.real**2 + transform.imag**2
+    # only the rows that are wanted are turned back along the other axis
+    rows = fft.ifft(power, axis=0)[np.arange(-reach, reach + 1)]
+    return np.asarray(fft.irfft(rows, width)[:, np.arange(-reach, reach + 1)])
 
 
 def _first_below(x: Values, y: Values, level: float) -> float:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numba
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
-
-Values = npt.NDArray[np.float64]
 
 _LEVELS = 2048
 
@@ -73,28 +71,61 @@ def colocalise(
     >>> colocalise(a, b, np.ones((4, 4), bool), 0.5, 0.5)
     Colocalisation(m1=0.5, m2=0.5, pearson=0.0, icq=0.0)
     """
-    a, b = first[inside].astype(np.float64), second[inside].astype(np.float64)
-    if not a.size:
+    n, mean_a, mean_b = _means(first, second, inside)
+    if not n:
         return Colocalisation(math.nan, math.nan, math.nan, math.nan)
-    x, y = a - a.mean(), b - b.mean()
-    spread = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
-    varied = spread > 1e-12 * max(float((a * a).sum()) * float((b * b).sum()), 1e-300) ** 0.5
-    product = x * y
+    sums = _products(first, second, inside, mean_a, mean_b, first_threshold, second_threshold)
+    xx, yy, xy, same_side, aa, bb, pa, pb, pa_in_b, pb_in_a = sums
+    spread = math.sqrt(xx * yy)
+    varied = spread > 1e-12 * max(aa * bb, 1e-300) ** 0.5
     return Colocalisation(
-        _share(a, b, second_threshold),
-        _share(b, a, first_threshold),
-        float(product.sum()) / spread if varied else math.nan,
-        float(np.count_nonzero(product > 0)) / a.size - 0.5 if varied else math.nan,
+        pa_in_b / pa if math.isfinite(second_threshold) and pa > 0 else math.nan,
+        pb_in_a / pb if math.isfinite(first_threshold) and pb > 0 else math.nan,
+        xy / spread if varied else math.nan,
+        same_side / n - 0.5 if varied else math.nan,
     )
 
 
-def _share(signal: Values, other: Values, threshold: float) -> float:
-    """Return the share of a signal that lies where the other stain is above its threshold."""
-    if not math.isfinite(threshold):
-        return math.nan
-    positive = np.maximum(signal, 0)
-    total = float(positive.sum())
-    return float(positive[other > threshold].sum()) / total if total > 0 else math.nan
+@numba.njit(cache=True, nogil=True)
+def _means(first, second, inside):  # type: ignore[no-untyped-def]  # compiled
+    """Return n and the means over the mask; sums are of differences to the first pixel: constants are exact."""
+    n, at_a, at_b, sum_a, sum_b = 0, 0.0, 0.0, 0.0, 0.0
+    for i in range(inside.shape[0]):
+        for j in range(inside.shape[1]):
+            if inside[i, j]:
+                if n == 0:
+                    at_a, at_b = np.float64(first[i, j]), np.float64(second[i, j])
+                n += 1
+                sum_a += first[i, j] - at_a
+                sum_b += second[i, j] - at_b
+    return n, (at_a + sum_a / n if n else 0.0), (at_b + sum_b / n if n else 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _products(first, second, inside, mean_a, mean_b, cut_a, cut_b):  # type: ignore[no-untyped-def]  # compiled
+    """Return Σx², Σy², Σxy, how many xy > 0, Σa², Σb², Σa⁺, Σb⁺, Σa⁺[b > t] and Σb⁺[a > t] over the mask.
+
+    x and y are a and b less their means.
+    """
+    xx, yy, xy, aa, bb, pa, pb, pa_in_b, pb_in_a = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    same_side = 0
+    for i in range(inside.shape[0]):
+        for j in range(inside.shape[1]):
+            if inside[i, j]:
+                a, b = np.float64(first[i, j]), np.float64(second[i, j])
+                x, y = a - mean_a, b - mean_b
+                xx += x * x
+                yy += y * y
+                xy += x * y
+                same_side += x * y > 0
+                aa += a * a
+                bb += b * b
+                above_a, above_b = max(a, 0.0), max(b, 0.0)
+                pa += above_a
+                pb += above_b
+                pa_in_b += above_a if b > cut_b else 0.0
+                pb_in_a += above_b if a > cut_a else 0.0
+    return xx, yy, xy, same_side, aa, bb, pa, pb, pa_in_b, pb_in_a
 
 
 def costes_thresholds(first: FloatPlane, second: FloatPlane, inside: Mask) -> CostesThresholds:
@@ -124,27 +155,52 @@ def costes_thresholds(first: FloatPlane, second: FloatPlane, inside: Mask) -> Co
     >>> bool(1 < found.first < 99), bool(1 < found.second < 99)
     (True, True)
     """
-    a, b = first[inside].astype(np.float64), second[inside].astype(np.float64)
     undefined = CostesThresholds(math.nan, math.nan)
-    if a.size < 3:
+    n, mean_a, mean_b = _means(first, second, inside)
+    if n < 3:
         return undefined
-    mean_a, mean_b, spread_a, spread_b = a.mean(), b.mean(), a.std(), b.std()
-    if not (spread_a > 1e-9 * abs(mean_a) and spread_b > 1e-9 * abs(mean_b)):
+    xx, yy, xy, *_ = _products(first, second, inside, mean_a, mean_b, math.nan, math.nan)
+    spread_a, spread_b = math.sqrt(xx / n), math.sqrt(yy / n)
+    if not (spread_a > 1e-9 * abs(mean_a) and spread_b > 1e-9 * abs(mean_b) and xy > 0):
         return undefined
-    x, y = (a - mean_a) / spread_a, (b - mean_b) / spread_b
-    if not float((x * y).mean()) > 0:
-        return undefined
-    lower = np.minimum(x, y)
-    low, high = float(lower.min()), float(lower.max())
+    scale = mean_a, mean_b, spread_a, spread_b
+    low, high = _lower_range(first, second, inside, *scale)
     if not high > low:
         return undefined
     step = (high - low) / _LEVELS
-    level = np.minimum(((lower - low) / step).astype(np.intp), _LEVELS - 1)
-    n, sx, sy, sxx, syy, sxy = (
-        np.cumsum(np.bincount(level, weights, _LEVELS)) for weights in (None, x, y, x * x, y * y, x * y)
-    )
+    n, sx, sy, sxx, syy, sxy = np.cumsum(_by_level(first, second, inside, *scale, low, step), axis=1)
     # entry i: the pixels below level i + 1; only the sign of the covariance decides where r reaches 0
     covariance = sxy - sx * sy / np.maximum(n, 1)
     uncorrelated = np.flatnonzero((covariance <= 0) | (n < 3) | (sxx * syy <= 0))
     t = low + (int(uncorrelated[-1]) + 1) * step if uncorrelated.size else low
     return CostesThresholds(float(mean_a + t * spread_a), float(mean_b + t * spread_b))
+
+
+@numba.njit(cache=True, nogil=True)
+def _lower_range(first, second, inside, mean_a, mean_b, spread_a, spread_b):  # type: ignore[no-untyped-def]  # compiled
+    """Return the least and the largest of the pixels' lower value, in SD."""
+    low, high = np.inf, -np.inf
+    for i in range(inside.shape[0]):
+        for j in range(inside.shape[1]):
+            if inside[i, j]:
+                lower = min((first[i, j] - mean_a) / spread_a, (second[i, j] - mean_b) / spread_b)
+                low, high = min(low, lower), max(high, lower)
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _by_level(first, second, inside, mean_a, mean_b, spread_a, spread_b, low, step):  # type: ignore[no-untyped-def]  # compiled
+    """Return n, Σx, Σy, Σx², Σy² and Σxy of the pixels on every level of their lower value."""
+    sums = np.zeros((_LEVELS, 6))
+    for i in range(inside.shape[0]):
+        for j in range(inside.shape[1]):
+            if inside[i, j]:
+                x, y = (first[i, j] - mean_a) / spread_a, (second[i, j] - mean_b) / spread_b
+                row = sums[min(int((min(x, y) - low) / step), _LEVELS - 1)]
+                row[0] += 1.0
+                row[1] += x
+                row[2] += y
+                row[3] += x * x
+                row[4] += y * y
+                row[5] += x * y
+    return sums.T
