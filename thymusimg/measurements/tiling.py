@@ -43,9 +43,9 @@ class Tiles:
         """Return which tiles hold at least ``share`` of their area of mask, as (NY, NX) bool."""
         return self.area >= share * self.side_px**2 - 1e-6
 
-    def sum(self, plane: Mask | FloatPlane) -> npt.NDArray[np.float64]:
-        """Sum a plane over every tile, as (NY, NX) float64."""
-        return _tile_sums(plane, self.y_edges, self.x_edges)
+    def sum(self, plane: Mask | FloatPlane, where: Mask | None = None) -> npt.NDArray[np.float64]:
+        """Sum a plane over every tile, as (NY, NX) float64; only the pixels of ``where``, if given."""
+        return _tile_sums(plane, self.y_edges, self.x_edges, where)
 
     def count(self, y: npt.ArrayLike, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Count points in every tile (pixel indices, the centre of pixel 0 is 0); one on an edge is shared."""
@@ -81,18 +81,30 @@ def _edges(span: slice, side_px: float) -> Edges:
     return np.asarray(np.round(offsets * 1024) / 1024 + (span.start + span.stop) / 2)
 
 
-def _tile_sums(plane: Mask | FloatPlane, y_edges: Edges, x_edges: Edges) -> npt.NDArray[np.float64]:
+def _tile_sums(
+    plane: Mask | FloatPlane, y_edges: Edges, x_edges: Edges, where: Mask | None = None
+) -> npt.NDArray[np.float64]:
     values = np.ascontiguousarray(plane)
     values = values.view(np.uint8) if values.dtype == np.bool_ else values
-    return np.asarray(_sum_tiles(values, y_edges, x_edges))
+    mask = np.zeros((0, 0), np.bool_) if where is None else np.ascontiguousarray(where)
+    return np.asarray(_sum_tiles(values, mask, y_edges, x_edges))
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_tiles(plane, y_edges, x_edges):  # type: ignore[no-untyped-def]  # compiled
+def _sum_tiles(plane, mask, y_edges, x_edges):  # type: ignore[no-untyped-def]  # compiled
     height, width = plane.shape
     rows, cols = len(y_edges) - 1, len(x_edges) - 1
     sums = np.zeros((rows, cols), np.float64)
-    line = np.empty(width, np.float64)
+    begin, end = max(0, int(np.floor(x_edges[0]))), min(width, int(np.ceil(x_edges[cols])))
+    # the columns of every tile, and how much of its first and of its last one it has
+    left, right = np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    first_share, last_share = np.zeros(cols, np.float64), np.zeros(cols, np.float64)
+    for j in range(cols):
+        left[j], right[j] = max(0, int(np.floor(x_edges[j]))), min(width, int(np.ceil(x_edges[j + 1])))
+        first_share[j] = min(left[j] + 1.0, x_edges[j + 1]) - max(float(left[j]), x_edges[j])
+        last_share[j] = min(float(right[j]), x_edges[j + 1]) - max(right[j] - 1.0, x_edges[j])
+    line = np.empty(end - begin, np.float64)
+    zero = plane.dtype.type(0)
     for i in range(rows):
         first, last = max(0, int(np.floor(y_edges[i]))), min(height, int(np.ceil(y_edges[i + 1])))
         if first >= last:
@@ -100,13 +112,24 @@ def _sum_tiles(plane, y_edges, x_edges):  # type: ignore[no-untyped-def]  # comp
         line[:] = 0.0
         for y in range(first, last):
             overlap = min(y + 1.0, y_edges[i + 1]) - max(float(y), y_edges[i])
-            for x in range(width):
-                line[x] += overlap * plane[y, x]
+            # slices from 0 on: the compiler then needs no test for negative indices, and takes many pixels at once
+            values = plane[y, begin:end]
+            if len(mask):
+                inside = mask[y, begin:end]
+                for x in range(len(values)):
+                    line[x] += overlap * (values[x] if inside[x] else zero)
+            else:
+                for x in range(len(values)):
+                    line[x] += overlap * values[x]
         for j in range(cols):
-            left, right = max(0, int(np.floor(x_edges[j]))), min(width, int(np.ceil(x_edges[j + 1])))
-            total = 0.0
-            for x in range(left, right):
-                total += (min(x + 1.0, x_edges[j + 1]) - max(float(x), x_edges[j])) * line[x]
+            if left[j] >= right[j]:
+                continue
+            start, stop = left[j] - begin, right[j] - begin
+            total = first_share[j] * line[start]
+            for x in range(start + 1, stop - 1):
+                total += line[x]
+            if stop - start > 1:
+                total += last_share[j] * line[stop - 1]
             sums[i, j] = total
     return sums
 

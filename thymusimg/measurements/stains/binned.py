@@ -49,5 +49,5 @@ def bin_planes(planes: Sequence[FloatPlane], mask: Mask, bin_um: float, pixel_um
     """
     tiles = lay_tiles(mask, bin_um / pixel_um)
     known = np.where(tiles.area > 0, tiles.area, 1.0)
-    means = tuple(tiles.sum(np.where(mask, plane, np.float32(0))) / known for plane in planes)
+    means = tuple(tiles.sum(plane, mask) / known for plane in planes)
     return Binned(means, np.clip(tiles.area / tiles.side_px**2, 0.0, 1.0))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.measurements.smoothing import smooth_to
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -66,8 +67,8 @@ def _positive(
     threshold = otsu(inside)
     outside = smooth[~tissue]
     if outside.size:
-        middle = float(np.median(outside))
-        spread = 1.4826 * float(np.median(np.abs(outside - np.float32(middle))))
+        (middle,) = quantiles(outside, (0.5,))
+        spread = 1.4826 * quantiles(np.abs(outside - np.float32(middle)), (0.5,))[0]
         threshold = max(threshold, middle + 3 * spread)
     return inside > threshold, threshold
 
@@ -77,7 +78,7 @@ def otsu(values: npt.NDArray[np.float32], bins: int = 512) -> float:
 
     The percentiles, unlike the extremes, do not follow a single bright speck. Constant values: that value.
     """
-    low, high = (float(v) for v in np.percentile(values, (0.1, 99.9)))
+    low, high = quantiles(values, (0.001, 0.999))
     if not high > low:
         return high
     counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))

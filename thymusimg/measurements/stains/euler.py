@@ -53,7 +53,7 @@ def euler_numbers(field: npt.NDArray[np.floating], levels: npt.ArrayLike) -> npt
     """
     wanted = np.asarray(levels, np.float64).ravel()
     order = np.argsort(wanted, kind="stable")
-    entered = _entries(np.asarray(field, np.float64), wanted[order])
+    entered = _entries(np.ascontiguousarray(field), wanted[order])
     numbers = np.empty(wanted.size, np.int64)
     # what entered above a level is there at that level
     numbers[order] = np.cumsum(entered[::-1])[::-1][1:]
@@ -64,47 +64,42 @@ def euler_numbers(field: npt.NDArray[np.floating], levels: npt.ArrayLike) -> npt
 def _entries(field, levels):  # type: ignore[no-untyped-def]  # compiled
     """Return faces − edges + vertices by the number of (ascending) levels that they reach."""
     height, width = field.shape
-    count = len(levels)
-    entered = np.zeros(count + 1, np.int64)
+    entered = np.zeros(len(levels) + 1, np.int64)
+    # how many levels the pixels of two rows reach, with a pixel of none at either end
+    above, here = np.zeros(width + 2, np.int32), np.zeros(width + 2, np.int32)
     # every vertex at once with the edges that run right and down from it, and the pixel between those
     for y in range(height + 1):
+        if y < height:
+            _ranks(field[y], levels, here)
+        else:
+            here[:] = 0
         for x in range(width + 1):
-            here = field[y, x] if y < height and x < width else -np.inf
-            left = field[y, x - 1] if y < height and x > 0 else -np.inf
-            up = field[y - 1, x] if y > 0 and x < width else -np.inf
-            far = field[y - 1, x - 1] if y > 0 and x > 0 else -np.inf
-            # a comparison with NaN is false: NaN is never larger
-            down_edge, right_edge, vertex = -np.inf, -np.inf, -np.inf
-            for value in (here, left):
-                down_edge = value if value > down_edge else down_edge
-            for value in (here, up):
-                right_edge = value if value > right_edge else right_edge
-            for value in (down_edge, right_edge, far):
-                vertex = value if value > vertex else vertex
-            if not vertex >= levels[0]:
-                continue
-            entered[_rank(vertex, levels, count)] += 1
-            entered[_rank(down_edge, levels, count)] -= 1
-            entered[_rank(right_edge, levels, count)] -= 1
-            entered[_rank(here, levels, count)] += 1
+            far, up, left, pixel = above[x], above[x + 1], here[x], here[x + 1]
+            if far == up == left == pixel:
+                continue  # enters with its edges and vertex: nothing on balance
+            down_edge, right_edge = max(pixel, left), max(pixel, up)
+            entered[max(down_edge, right_edge, far)] += 1
+            entered[down_edge] -= 1
+            entered[right_edge] -= 1
+            entered[pixel] += 1
+        above, here = here, above
     return entered
 
 
 @numba.njit(cache=True, nogil=True)
-def _rank(value, levels, count):  # type: ignore[no-untyped-def]  # compiled
-    """Return how many of the ascending levels a value reaches."""
-    if not value >= levels[0]:
-        return 0
-    if value >= levels[count - 1]:
-        return count
-    low, high = 0, count - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if value >= levels[middle]:
-            low = middle
-        else:
-            high = middle
-    return low + 1
+def _ranks(row, levels, ranks):  # type: ignore[no-untyped-def]  # compiled
+    """Put how many of the ascending levels each pixel reaches into ``ranks``, from its second entry on; NaN none.
+
+    Neighbours are alike: the search begins at the last one's.
+    """
+    count, rank = len(levels), 0
+    for x in range(len(row)):
+        value = row[x]
+        while rank < count and value >= levels[rank]:
+            rank += 1
+        while rank > 0 and not value >= levels[rank - 1]:
+            rank -= 1
+        ranks[x + 1] = rank
 
 
 def density_euler_curve(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from thymusimg.measurements.stains.segregation import STAIN_TOP, divergence
 from thymusimg.measurements.tiling import lay_tiles
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -61,10 +61,10 @@ def tile_maps(
         return None
     tiles = lay_tiles(parenchyma, tile_um / pixel_um)
     kept = tiles.covered(min_coverage)
-    tops = [float(np.percentile(plane[parenchyma], STAIN_TOP)) for plane in (k14, k8)]
+    tops = [quantiles(plane, (STAIN_TOP / 100,), parenchyma)[0] for plane in (k14, k8)]
     if not kept.any() or min(tops) <= 0:
         return None
-    sums = [tiles.sum(np.where(parenchyma, plane, np.float32(0))) for plane in (k14, k8)]
+    sums = [tiles.sum(plane, parenchyma) for plane in (k14, k8)]
     area = np.where(kept, tiles.area, 1.0)
     a14, a8 = (np.maximum(total / area / top, 0) for total, top in zip(sums, tops, strict=True))
     logit = np.where(kept, np.log((a14 + _FLOOR) / (a8 + _FLOOR)), np.nan)
@@ -107,8 +107,7 @@ def tile_autocorrelation(values: Values, *, permutations: int = 999, seed: int =
     if n < 4 or not squares > 1e-12 * n * max(float(np.nanmax(np.abs(values))), 1e-300) ** 2:
         return TileAutocorrelation(math.nan, math.nan, math.nan, math.nan, n)
     rng = np.random.default_rng(seed)
-    drawn = itertools.chain([z], (z[rng.permutation(n)] for _ in range(permutations)))
-    sums = np.array([_pair_sums(arranged, pairs) for arranged in drawn])
+    sums = np.array([_pair_sums(z, pairs), *(_pair_sums(rng.permutation(z), pairs) for _ in range(permutations))])
     moran = n * sums[:, 0] / (len(pairs) * squares)
     geary = (n - 1) * sums[:, 1] / (2 * len(pairs) * squares)
     return TileAutocorrelation(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from thymusimg.measurements.smoothing import bounding_box, smooth_to
 from thymusimg.measurements.tiling import lay_tiles
+from thymusimg.section.quantile import quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +204,7 @@ def divergence(first: Values, second: Values) -> float:
 
 def _normalise(plane: FloatPlane, inside: Mask, pixel_um: float) -> FloatPlane | None:
     """Return the plane over its 99th percentile, smoothed inside the mask; None if the stain is empty."""
-    top = float(np.percentile(plane[inside], STAIN_TOP))
+    (top,) = quantiles(plane, (STAIN_TOP / 100,), inside)
     if not top > 0:
         return None
     # both stains miss the same share of the kernel at the rim, so their comparison does not
