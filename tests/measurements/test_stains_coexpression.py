@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage, stats
 from skimage.measure import manders_coloc_coeff, pearson_corr_coeff
 
+from thymusimg.measurements.stains import autocorrelation
 from thymusimg.measurements.stains.autocorrelation import autocorrelation_length_um
 from thymusimg.measurements.stains.manders import colocalise, costes_thresholds
 from thymusimg.measurements.stains.scramble import scramble_null
@@ -146,3 +147,14 @@ def test_autocorrelation_of_smoothed_noise(pixel_um: float) -> None:
 def test_autocorrelation_that_is_not_there() -> None:
     assert math.isnan(autocorrelation_length_um(np.ones((50, 50), np.float32), np.ones((50, 50), bool), 2.0))
     assert math.isnan(autocorrelation_length_um(np.ones((50, 50), np.float32), np.zeros((50, 50), bool), 2.0))
+
+
+def test_how_far_shifts_are_looked_at_first_changes_no_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    planes = [field(0, 2.0), field(1, 12.0), field(2, 40.0), np.ones_like(field(0))]
+    found = []
+    for reach in (4, 30, 10_000):
+        monkeypatch.setattr(autocorrelation, "_FIRST_REACH", reach)
+        found.append(autocorrelation.autocorrelation_lengths_um(planes, ROUND, 2.0))
+    assert found[0] == pytest.approx(found[2], nan_ok=True)
+    assert found[1] == pytest.approx(found[2], nan_ok=True)
+    assert np.isnan(found[0]).tolist() == [False, False, False, True]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from thymusimg.measurements.smoothing import bounding_box, distance_px
 from thymusimg.measurements.stains.binned import bin_planes
@@ -151,8 +151,9 @@ def density_euler_curve(
     if not inside.any():
         return undefined
     sigma = math.sqrt(max(sigma_um**2 - _BIN_UM**2 / 12, 0)) / _BIN_UM
+    size = 2 * int(4 * sigma + 0.5) + 1
     above, below = (
-        ndimage.gaussian_filter(v, sigma, mode="constant", truncate=4.0)
+        np.asarray(cv2.GaussianBlur(v, (size, size), sigma, borderType=cv2.BORDER_CONSTANT), np.float64)
         for v in (binned.planes[0] * binned.share, binned.share)
     )
     density = np.where(inside, above / np.where(inside, below, 1), -np.inf)
