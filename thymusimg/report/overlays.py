@@ -171,7 +171,8 @@ def draw_section(
     """
     view = View.of(compartments.grid, compartments.tissue)
     gate = cells.gate if cells is not None else None
-    limits = display_limits(planes, compartments.mask() if compartments.mask().any() else compartments.tissue, gate)
+    mask = compartments.mask()
+    limits = display_limits(planes, mask if mask.any() else compartments.tissue, gate)
     composite = draw_composite(planes, view, limits, markers=section.markers)
     pictures = {
         "composite": composite,
