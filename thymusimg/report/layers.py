@@ -68,7 +68,7 @@ def draw_layers(
             {"code": int(c), "name": c.name.lower()} for c in COMPARTMENT_COLOURS if np.any(labels == c)
         ],
         "junction": [
-            [round(float(v), 1) for v in view.from_um(line)[:, ::-1].ravel()] for line in compartments.junction_um
+            np.round(view.from_um(line)[:, ::-1].ravel(), 1).tolist() for line in compartments.junction_um
         ],
         "cells": None if cells is None else pack_cells(view, cells),
     }

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from thymusimg.compartments.model import lies_in
 from thymusimg.measurements.smoothing import bounding_box
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Window:
         ValueError
             If the window has no such part.
         """
-        wanted = np.isin(self.parts, codes) if codes else self.mask
+        wanted = lies_in(self.parts, codes) if codes else self.mask
         if not wanted.any():
             raise ValueError(f"no pixel of the window lies in part {codes}")
         rows, cols = bounding_box(wanted)
