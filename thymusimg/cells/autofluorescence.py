@@ -19,6 +19,7 @@ INSIDE_AT = (0.3, 0.6, 0.9)
 """Where an outline is probed inside, in parts of its radius."""
 OUTSIDE_UM = (1.0, 1.75, 2.5)
 """Where its surroundings are probed, in µm beyond it."""
+PLACES = len(INSIDE_AT) + len(OUTSIDE_UM)
 LEAST_CONTRAST = 0.1
 """CD45 contrast below which the ratio of contrasts would be noise."""
 
@@ -60,76 +61,83 @@ def likeness(
     """
     if len(planes) < 2 or len(centres) == 0:
         return np.zeros(len(centres)), np.zeros(len(centres)), np.zeros(len(centres))
-    around = (radii / np.float32(pixel_um), _DIRECTIONS, _INSIDE_AT, _OUTSIDE_UM / pixel_um)
+    at = np.empty((len(centres), PLACES, RAYS), np.uint32)
+    scaled, shape = radii / np.float32(pixel_um), planes[0].shape
+    _place(centres, scaled, _DIRECTIONS, _INSIDE_AT, _OUTSIDE_UM / pixel_um, *shape, at)
+    flat = [np.ascontiguousarray(plane).reshape(-1) for plane in planes]
     lowest, fewest, loosest = (np.full(len(centres), np.inf) for _ in range(3))
-    for plane in planes[1:]:
+    for other in flat[1:]:
         ratio, share, correlation = (np.empty(len(centres)) for _ in range(3))
-        _compare(planes[0], plane, centres, *around, ratio, share, correlation)
+        _compare(flat[0], other, at, ratio, share, correlation)
         lowest, fewest = np.minimum(lowest, ratio), np.minimum(fewest, share)
         loosest = np.minimum(loosest, correlation)
     return lowest, fewest, loosest
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(  # type: ignore[no-untyped-def]  # compiled
-    cd45, plane, centres, radii, directions, parts, beyond, ratio, share, correlation
+def _place(  # type: ignore[no-untyped-def]  # compiled
+    centres, radii, directions, parts, beyond, height, width, at
 ):
-    """Write how a stain is like CD45 at every outline: its contrast over that of CD45, directions, correlation."""
-    inside, outside = len(parts), len(beyond)
-    places = inside + outside
-    own = np.empty((RAYS, places))
-    other = np.empty((RAYS, places))
+    """Write which pixels are probed around every outline, inwards to outwards; the same in all stains."""
     for i in range(len(centres)):
-        _probe(cd45, centres[i], radii[i], directions, parts, beyond, own)
-        _probe(plane, centres[i], radii[i], directions, parts, beyond, other)
+        y, x = centres[i]
+        for s in range(PLACES):
+            for t in range(RAYS):
+                reach = radii[i, t] * parts[s] if s < len(parts) else radii[i, t] + beyond[s - len(parts)]
+                row = min(max(np.floor(y + reach * directions[t, 0] + 0.5), 0.0), height - 1.0)
+                column = min(max(np.floor(x + reach * directions[t, 1] + 0.5), 0.0), width - 1.0)
+                at[i, s, t] = np.uint32(row * width + column)
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(cd45, plane, at, ratio, share, correlation):  # type: ignore[no-untyped-def]  # compiled
+    """Write how a stain is like CD45 at every outline: its contrast over that of CD45, directions, correlation."""
+    inside, outside = len(INSIDE_AT), len(OUTSIDE_UM)
+    own = np.empty((PLACES, RAYS))
+    other = np.empty((PLACES, RAYS))
+    falls = np.empty(RAYS, np.bool_)
+    for i in range(len(at)):
+        for s in range(PLACES):
+            for t in range(RAYS):
+                own[s, t], other[s, t] = cd45[at[i, s, t]], plane[at[i, s, t]]
         falling, brighter, own_near, own_far, other_near, other_far = 0, 0, 0.0, 0.0, 0.0, 0.0
         for t in range(RAYS):
-            near, far = _sums(own[t], inside)
+            near, far = _sums(own, t)
             # where CD45 does not fall outwards lies a neighbour, or the rest of a macrophage
-            if not near / inside > far / outside:
+            falls[t] = near / inside > far / outside
+            if not falls[t]:
                 continue
             own_near, own_far = own_near + near, own_far + far
-            near, far = _sums(other[t], inside)
+            near, far = _sums(other, t)
             other_near, other_far = other_near + near, other_far + far
             brighter += near / inside > far / outside
-            for s in range(places):  # the directions that count, from the first row
-                own[falling, s], other[falling, s] = own[t, s], other[t, s]
             falling += 1
         contrast = max(_contrast(own_near / inside, own_far / outside), LEAST_CONTRAST)
         ratio[i] = _contrast(other_near / inside, other_far / outside) / contrast
         share[i] = brighter / max(falling, 1)
-        count = max(falling * places, 1)
+        count = max(falling * PLACES, 1)
         own_mean, other_mean = (own_near + own_far) / count, (other_near + other_far) / count
         a2, b2, ab = 0.0, 0.0, 0.0
-        for t in range(falling):
-            for s in range(places):
-                a, b = own[t, s] - own_mean, other[t, s] - other_mean
+        for t in range(RAYS):
+            if not falls[t]:
+                continue
+            for s in range(PLACES):
+                a, b = own[s, t] - own_mean, other[s, t] - other_mean
                 a2, b2, ab = a2 + a * a, b2 + b * b, ab + a * b
         correlation[i] = ab / max(np.sqrt(a2 * b2), 1e-12)  # 0 if one is even
 
 
 @numba.njit(cache=True, nogil=True)
-def _sums(values, inside):  # type: ignore[no-untyped-def]  # compiled
+def _sums(values, t):  # type: ignore[no-untyped-def]  # compiled
+    """Return the sums inside and outside the outline in one direction."""
     near, far = 0.0, 0.0
-    for s in range(inside):
-        near += values[s]
-    for s in range(inside, len(values)):
-        far += values[s]
+    for s in range(len(INSIDE_AT)):
+        near += values[s, t]
+    for s in range(len(INSIDE_AT), PLACES):
+        far += values[s, t]
     return near, far
 
 
 @numba.njit(cache=True, nogil=True)
 def _contrast(inside, outside):  # type: ignore[no-untyped-def]  # compiled
     return (inside - outside) / (abs(inside) + abs(outside) + 1e-6)
-
-
-@numba.njit(cache=True, nogil=True)
-def _probe(plane, centre, radii, directions, parts, beyond, out):  # type: ignore[no-untyped-def]  # compiled
-    """Write the signal at every probed place around an outline, inwards to outwards, (RAYS, places)."""
-    height, width = plane.shape
-    for t in range(RAYS):
-        for s in range(len(parts) + len(beyond)):
-            reach = radii[t] * parts[s] if s < len(parts) else radii[t] + beyond[s - len(parts)]
-            y = min(max(int(np.floor(centre[0] + reach * directions[t, 0] + 0.5)), 0), height - 1)
-            x = min(max(int(np.floor(centre[1] + reach * directions[t, 1] + 0.5)), 0), width - 1)
-            out[t, s] = plane[np.uintp(y), np.uintp(x)]

@@ -142,16 +142,33 @@ def _second_moment(counts: npt.NDArray[np.int64]) -> int:
 
 def _window_sums(sums: Values, y_edges: Values, x_edges: Values) -> Values:
     """Return the sums of rectangles that may cut pixels, from an integral image."""
-    across = np.diff(_between(sums, y_edges.ravel()).reshape(*y_edges.shape, -1), axis=1)[:, 0]
-    return np.diff(_between(across.T, x_edges.ravel()).reshape(*x_edges.shape, -1), axis=1)[:, 0].T
+    out = np.empty((len(y_edges), len(x_edges)))
+    _cut_sums(sums, *_between(y_edges, sums.shape[0]), *_between(x_edges, sums.shape[1]), out)
+    return out
 
 
-def _between(rows: Values, at: Values) -> Values:
-    """Return the rows at fractional places, those of the ends beyond them."""
-    place = np.clip(at, 0, len(rows) - 1)
-    low = np.minimum(place.astype(np.intp), max(len(rows) - 2, 0))
-    part = (place - low)[:, None]
-    return np.asarray(rows[low] * (1 - part) + rows[np.minimum(low + 1, len(rows) - 1)] * part)
+def _between(at: Values, count: int) -> tuple[npt.NDArray[np.intp], Values]:
+    """Return between which rows fractional places lie, and how far; those beyond the ends lie at them."""
+    place = np.clip(at, 0, count - 1)
+    low = np.minimum(place.astype(np.intp), count - 2)
+    return low, place - low
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_sums(sums, low, part, left, piece, out):  # type: ignore[no-untyped-def]  # compiled
+    """Interpolate the integral image in y, a row of the grid at a time, and that row in x."""
+    width = sums.shape[1]
+    line = np.empty(width)
+    for m in range(len(low)):
+        top, under_top = sums[low[m, 0]], sums[low[m, 0] + 1]
+        end, under_end = sums[low[m, 1]], sums[low[m, 1] + 1]
+        a, b = part[m, 0], part[m, 1]
+        for x in range(width):
+            line[x] = (end[x] * (1 - b) + under_end[x] * b) - (top[x] * (1 - a) + under_top[x] * a)
+        for c in range(len(left)):
+            i, j, a_x, b_x = left[c, 0], left[c, 1], piece[c, 0], piece[c, 1]
+            last = line[j] * (1 - b_x) + line[j + 1] * b_x
+            out[m, c] = last - (line[i] * (1 - a_x) + line[i + 1] * a_x)
 
 
 @numba.njit(cache=True, nogil=True)
