@@ -42,6 +42,7 @@ def families(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
     ]
     monkeypatch.setattr(together, "FAMILIES", tuple(made))
     monkeypatch.setattr(together, "IN_PIECES", {"simulations": made[3], "network": made[4]})
+    monkeypatch.setattr(together, "LARGE_PIECES", made[4])
     return made
 
 
@@ -68,6 +69,23 @@ def test_rows_come_in_the_order_of_the_families_and_the_share_done_grows_to_1(
     assert shares[-1] == pytest.approx(1.0)
     assert {stage for stage, _, _ in told} == {"measurements"}
     assert {thread for _, _, thread in told} == {threading.get_ident()}
+
+
+def test_large_pieces_wait_for_the_families_in_one_piece(families: list[Counting]) -> None:
+    order: list[str] = []
+
+    def slow(row: Any, view: SectionView) -> None:
+        assert threading.Event().wait(0.2) is False
+        order.append("in one piece")
+
+    def piece(item: int) -> int:
+        order.append("large piece")
+        return item
+
+    families[1].measure = slow  # type: ignore[method-assign]  # takes longer than the others
+    families[4].piece = piece  # type: ignore[method-assign]  # tells when it is its turn
+    measure_families(view(2), lambda stage, share: None)
+    assert order == ["in one piece"] + ["large piece"] * 9
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from thymusimg.measurements.families import FAMILIES, IN_PIECES
+from thymusimg.measurements.families import FAMILIES, IN_PIECES, LARGE_PIECES
 from thymusimg.measurements.row import Row
 from thymusimg.section.memory import give_back
 from thymusimg.section.tiles import Team
@@ -35,9 +35,10 @@ def measure_families(view: SectionView, progress: Progress) -> list[Row]:
         return [done.family(family, _measured(family, view)) for family in FAMILIES]
     with Team(view.compute.threads, STAGE) as team, ThreadPoolExecutor(len(IN_PIECES), STAGE) as beside:
         view = replace(view, team=team, progress=done.piece)
-        # the team's queue begins with those in one piece: the pieces of the others fill what they leave
+        # the team's queue begins with those in one piece: light pieces of the others fill what they leave
         whole = {family: team.submit(_measured, family, view) for family in FAMILIES if not _in_pieces(family)}
-        rest = {family: beside.submit(_measured, family, view) for family in FAMILIES if _in_pieces(family)}
+        first = {family: list(whole.values()) if family is LARGE_PIECES else [] for family in IN_PIECES.values()}
+        rest = {family: beside.submit(_measured, family, view, after) for family, after in first.items()}
         found = [(whole | rest)[family] for family in FAMILIES]
         try:
             return _followed(found, done)
@@ -94,7 +95,9 @@ def _in_pieces(family: Family) -> bool:
     return any(one is family for one in IN_PIECES.values())
 
 
-def _measured(family: Family, view: SectionView) -> Row:
+def _measured(family: Family, view: SectionView, after: Sequence[Future[Row]] = ()) -> Row:
+    for future in after:
+        future.result()
     row = Row()
     family.measure(row, view)
     give_back()  # one family's scratch planes must not lie beside the next one's

@@ -67,3 +67,5 @@ FAMILIES: tuple[Family, ...] = (
 
 IN_PIECES: Mapping[str, Family] = {"simulations": pattern, "network": network}
 """Families that are worked on in pieces, by the name under which they tell how far they are."""
+LARGE_PIECES: Family = network
+"""Its tiles take much memory: they wait until the families in one piece, which take as much, are measured."""
