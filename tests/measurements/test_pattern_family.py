@@ -11,11 +11,10 @@ import pytest
 
 from thymusimg.compartments.model import Compartments
 from thymusimg.measurements.families import pattern
-from thymusimg.measurements.population.placing import cell_places
 from thymusimg.measurements.row import Row
+from thymusimg.measurements.view import SectionView
 from thymusimg.section.model import Grid
 from thymusimg.settings import MeasurementSettings
-from thymusimg.settings.compute import ComputeSettings
 
 Values = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.uint8]
@@ -41,15 +40,10 @@ def measured(labels: Labels, cells: Values, pixel_um: float = PIXEL_UM, **settin
     nothing = np.zeros(labels.shape, np.float32)
     compartments = Compartments(grid, labels, labels > 0, nothing, nothing, nothing, nothing, ())
     y, x = (cells * pixel_um).T
-    places = cell_places(SimpleNamespace(table=pd.DataFrame({"y_um": y, "x_um": x})), compartments)
-    view: Any = SimpleNamespace(
-        places=places,
-        parenchyma=compartments.mask(),
-        compartments=compartments,
-        pixel_um=pixel_um,
-        settings=MeasurementSettings(pattern_simulations=39, **settings),
-        compute=ComputeSettings(),
-    )
+    found: Any = SimpleNamespace(table=pd.DataFrame({"y_um": y, "x_um": x}))
+    slide: Any = None  # the pattern needs no pixel
+    asked = MeasurementSettings(pattern_simulations=39, **settings)
+    view = SectionView(slide, compartments, {}, asked, cells=found)
     row = Row()
     pattern.measure(row, view)
     assert set(row.values) == {c.name for c in pattern.COLUMNS}
