@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from thymusimg.compartments.distance import distance_px, within
+from thymusimg.compartments.distance import distance_px, distance_within, within
 from thymusimg.section.quantile import quantiles
 
 
@@ -18,11 +18,26 @@ def test_distances_are_exact(shape: tuple[int, int], share: float) -> None:
     np.testing.assert_array_equal(distance_px(mask.T), truth.T.astype(np.float32))
     for radius in (0.5, 1.0, 3.0, 4.5, 12.5):
         np.testing.assert_array_equal(within(~mask, radius), truth <= radius)
+    for limit in (0.5, 1.0, 4.25, 25.0, 127.0, 127.5):  # the last is too far for the quick way
+        np.testing.assert_array_equal(
+            distance_within(mask, limit), np.minimum(distance_px(mask), np.float32(limit))
+        )
+
+
+def test_near_distances_in_large_planes() -> None:
+    y, x = np.mgrid[:300, :417]
+    mask = np.hypot(y - 150, x - 200) < 140  # rows of several runs, depths beyond the limit
+    mask &= np.random.default_rng(2).random(mask.shape) > 0.0005
+    for limit in (48.0, 73.85, 96.0, 127.0):
+        np.testing.assert_array_equal(
+            distance_within(mask, limit), np.minimum(distance_px(mask), np.float32(limit))
+        )
 
 
 def test_a_mask_without_an_end_is_infinitely_deep() -> None:
     assert np.isinf(distance_px(np.ones((5, 7), bool))).all()
     assert not within(np.zeros((5, 7), bool), 3.0).any()
+    assert (distance_within(np.ones((5, 7), bool), 3.5) == 3.5).all()
 
 
 @pytest.mark.parametrize("count", [7, 30_000])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numba
 import numpy as np
@@ -87,7 +87,7 @@ def measure_graph(skeleton: Mask, labels: npt.NDArray[np.uint8], code: int) -> G
     numbered = np.pad(labels, 2)
     sums = count_core(padded, numbered, 2, 2, height, width, (0, height + 4, 0, width + 4), 256)[code]
     union = Pieces()
-    union.add(label_core(padded, numbered, 2, 2, height, width), numbered[2:-2, 2:-2], 0, 0)
+    union.add(core_pieces(padded, numbered, 2, 2, height, width), 0, 0)
     return as_graph(sums, union.count(code))
 
 
@@ -198,28 +198,66 @@ def _fork(a, y, x, cluster):  # type: ignore[no-untyped-def]  # compiled
     return n
 
 
+class CorePieces(NamedTuple):
+    """The pieces of a core's skeleton, which end where compartment or core does.
+
+    Attributes
+    ----------
+    codes : (P,) uint8
+        Compartment of every piece.
+    rim : (R, 3) int32
+        y, x in the core and the piece of every skeleton pixel on its rim.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    rim: npt.NDArray[np.int32]
+
+
+def core_pieces(
+    a: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], y0: int, x0: int, height: int, width: int
+) -> CorePieces:
+    """Find the pieces of the core at (y0, x0) of a skeleton."""
+    codes, numbers = _label_core(a, labels, y0, x0, height, width)
+    return CorePieces(codes, _rim(numbers))
+
+
 @numba.njit(cache=True, nogil=True)
-def label_core(a, labels, y0, x0, height, width):  # type: ignore[no-untyped-def]  # compiled
-    """Give numbers from 1 to the pieces of the core's skeleton, which end where compartment or core does."""
+def _label_core(a, labels, y0, x0, height, width):  # type: ignore[no-untyped-def]  # compiled
+    """Give numbers from 1 to the pieces; return their compartments and the plane of numbers."""
     out = np.zeros((height, width), np.int32)
     stack = [(0, 0) for _ in range(0)]
-    number = 0
+    codes = [np.uint8(0) for _ in range(0)]
     for sy in range(height):
         for sx in range(width):
             if not a[y0 + sy, x0 + sx] or out[sy, sx]:
                 continue
-            number += 1
+            here = labels[y0 + sy, x0 + sx]
+            codes.append(here)
+            number = len(codes)
             out[sy, sx] = number
             stack.append((sy, sx))
             while len(stack):
                 y, x = stack.pop()
-                here = labels[y0 + y, x0 + x]
                 for b in range(max(y - 1, 0), min(y + 2, height)):
                     for c in range(max(x - 1, 0), min(x + 2, width)):
                         if a[y0 + b, x0 + c] and not out[b, c] and labels[y0 + b, x0 + c] == here:
                             out[b, c] = number
                             stack.append((b, c))
-    return out
+    return np.array(codes, np.uint8), out
+
+
+@numba.njit(cache=True, nogil=True)
+def _rim(numbers):  # type: ignore[no-untyped-def]  # compiled
+    height, width = numbers.shape
+    found = np.empty((2 * (height + width), 3), np.int32)
+    n = 0
+    for y in range(height):
+        step = 1 if y in (0, height - 1) or width == 1 else width - 1
+        for x in range(0, width, step):
+            if numbers[y, x]:
+                found[n, 0], found[n, 1], found[n, 2] = y, x, numbers[y, x] - 1
+                n += 1
+    return found[:n].copy()
 
 
 class Pieces:
@@ -230,16 +268,11 @@ class Pieces:
         self._rims: list[npt.NDArray[np.int64]] = []  # y, x, number of every skeleton pixel on a core's rim
         self._total = 0
 
-    def add(self, numbers: npt.NDArray[np.int32], labels: npt.NDArray[np.uint8], y0: int, x0: int) -> None:
-        """Add a core whose first pixel lies at (y0, x0): piece numbers from 1 and compartments, each (Y, X)."""
-        code = np.zeros(int(numbers.max(initial=0)) + 1, np.uint8)
-        code[numbers] = labels
-        self._codes.append(code[1:])
-        rim = np.zeros(numbers.shape, bool)
-        rim[[0, -1]] = rim[:, [0, -1]] = True
-        y, x = np.nonzero(rim & (numbers > 0))
-        self._rims.append(np.stack([y + y0, x + x0, numbers[y, x] - 1 + self._total], axis=1).astype(np.int64))
-        self._total += len(code) - 1
+    def add(self, core: CorePieces, y0: int, x0: int) -> None:
+        """Add a core whose first pixel lies at (y0, x0)."""
+        self._codes.append(core.codes)
+        self._rims.append(core.rim.astype(np.int64) + np.array([y0, x0, self._total]))
+        self._total += len(core.codes)
 
     def count(self, code: int) -> int:
         """Return the number of pieces of a compartment."""

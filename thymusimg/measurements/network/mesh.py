@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.distance import distance_px
+from thymusimg.compartments.distance import distance_within
 from thymusimg.compartments.shapes import components, opened
 
 if TYPE_CHECKING:
@@ -54,12 +54,11 @@ def mesh_width_px(mask: Mask, widest_px: float) -> FloatPlane:
     >>> float(np.median(mesh_width_px(stripes, 40)[stripes]))
     7.5
     """
-    depth = np.minimum(distance_px(mask), np.float32(widest_px / 2))
+    depth = distance_within(mask, widest_px / 2)
     out = np.zeros(mask.shape, np.float32)
     _paint(depth, _COVERS, out)
-    np.maximum(out, depth, out=out)
-    width = 2 * (out - np.float32(HALF_PIXEL))
-    return np.where(mask, np.maximum(width, np.float32(1)), np.float32(0))
+    _as_width(depth, np.float32(HALF_PIXEL), out)
+    return out
 
 
 @numba.njit(cache=True, nogil=True)
@@ -83,6 +82,17 @@ def _paint(depth, covers, out):  # type: ignore[no-untyped-def]  # compiled
                     _raise(out[y + dy, low:high], r)
                 if dy and y >= dy:
                     _raise(out[y - dy, low:high], r)
+
+
+@numba.njit(cache=True, nogil=True)
+def _as_width(depth, less, out):  # type: ignore[no-untyped-def]  # compiled
+    """Turn the radius of the disc over every place into a width of at least a pixel; 0 where there is no depth."""
+    one, two, none = np.float32(1), np.float32(2), np.float32(0)
+    for y in range(out.shape[0]):
+        row, deep = out[y], depth[y]
+        for x in range(len(row)):
+            width = two * (max(row[x], deep[x]) - less)
+            row[x] = max(width, one) if deep[x] > none else none
 
 
 @numba.njit(cache=True, nogil=True)

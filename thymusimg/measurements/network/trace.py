@@ -10,9 +10,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from thymusimg.compartments.distance import distance_px
+from thymusimg.compartments.distance import distance_within
 from thymusimg.measurements.network import ridge, skeleton
-from thymusimg.measurements.network.graph import COUNTS, Graph, Pieces, as_graph, count_core, label_core
+from thymusimg.measurements.network.graph import (
+    COUNTS,
+    CorePieces,
+    Graph,
+    Pieces,
+    as_graph,
+    core_pieces,
+    count_core,
+)
 from thymusimg.measurements.network.mesh import WIDEST_UM, mesh_width_px, width_histogram
 from thymusimg.progress import silent
 from thymusimg.section.coarse import block_mean
@@ -21,11 +29,13 @@ from thymusimg.section.tiles import Team, Tile, map_tiles, tile_grid
 
 if TYPE_CHECKING:
     from thymusimg.channels.correct import Correction
+    from thymusimg.measurements.network.graph import CorePieces
     from thymusimg.measurements.network.plane import KeratinScale
     from thymusimg.progress import Progress
     from thymusimg.section.model import FloatPlane, Grid, LabelPlane, Mask, Section
 
 Kind = TypeVar("Kind", bound=np.generic)
+_Place = tuple[slice, slice]
 
 COARSEST_UM = 0.5
 """Strands cannot be told apart on coarser pixels."""
@@ -130,8 +140,7 @@ class Tracer:
 class _Part(NamedTuple):
     core: Window
     sums: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.int32]
-    labels: LabelPlane
+    pieces: CorePieces
     area: npt.NDArray[np.int64]
     positive: npt.NDArray[np.int32]
     distances: npt.NDArray[np.int64]
@@ -197,7 +206,7 @@ def trace_network(
         area += part.area
         distances += part.distances
         widths = part.widths if widths is None else widths + part.widths
-        pieces.add(part.numbers, part.labels, part.core.y0, part.core.x0)
+        pieces.add(part.pieces, part.core.y0, part.core.x0)
         positive[_coarse(part.core, tracer)] += part.positive
         found[part.points] = part.at_points
     graphs = tuple(as_graph(sums[code], pieces.count(code)) for code in range(CODES))
@@ -253,14 +262,13 @@ def _measure(tracer: Tracer, core: Window, outer: Window, at: npt.NDArray[np.int
     low_y, low_x = rim - outer.y0 + 2, rim - outer.x0 + 2
     high_y, high_x = tracer.shape[0] - rim - outer.y0 + 2, tracer.shape[1] - rim - outer.x0 + 2
     sums = count_core(thin, labels, y0 + 2, x0 + 2, height, width, (low_y, high_y, low_x, high_x), CODES)
-    numbers = label_core(thin, labels, y0 + 2, x0 + 2, height, width)
+    pieces = core_pieces(thin, labels, y0 + 2, x0 + 2, height, width)
     inner = (slice(y0, y0 + height), slice(x0, x0 + width))
     mine = traced.labels[inner]
     near = math.ceil(NEAR_UM / tracer.pixel_um) + 1
-    around = (slice(max(y0 - near, 0), y0 + height + near), slice(max(x0 - near, 0), x0 + width + near))
-    # only contact needs distances: they take a tenth of the time
-    far = distance_px(~traced.skeleton[around]) if len(at) else np.zeros(traced.skeleton[around].shape, np.float32)
-    far = far[y0 - around[0].start :, x0 - around[1].start :][:height, :width]
+    around, core_of = _around(inner, near)
+    # only contact needs distances
+    far = distance_within(~traced.skeleton[around], near)[core_of] if len(at) else np.zeros(core.shape, np.float32)
     steps = math.ceil(NEAR_UM / DISTANCE_STEP_UM) + 1
     area, distances = _histogram(mine, far, tracer.pixel_um / DISTANCE_STEP_UM, CODES, steps)
     inside = (at >= (core.y0, core.x0)) & (at < (core.y1, core.x1))
@@ -268,10 +276,19 @@ def _measure(tracer: Tracer, core: Window, outer: Window, at: npt.NDArray[np.int
     there = far[at[points, 0] - core.y0, at[points, 1] - core.x0].astype(np.float64) * tracer.pixel_um
     positive = _per_block(traced.positive[inner], core, tracer)
     # faint strands part meshes too
-    free = ~traced.positive & ~traced.skeleton & (traced.labels > 0)
-    meshes = mesh_width_px(free, WIDEST_UM / tracer.pixel_um)[inner]
+    around, core_of = _around(inner, math.ceil(WIDEST_UM / tracer.pixel_um) + 2)
+    free = ~traced.positive[around] & ~traced.skeleton[around] & (traced.labels[around] > 0)
+    meshes = mesh_width_px(free, WIDEST_UM / tracer.pixel_um)[core_of]
     widths = width_histogram(meshes, mine, tracer.pixel_um, CODES)
-    return _Part(core, sums, numbers, mine, area, positive, distances, widths, points, np.minimum(there, NEAR_UM))
+    return _Part(core, sums, pieces, area, positive, distances, widths, points, np.minimum(there, NEAR_UM))
+
+
+def _around(inner: _Place, margin: int) -> tuple[_Place, _Place]:
+    """Return where a core with a margin lies in its window, as far as that goes, and the core in that."""
+    rows, cols = (slice(max(part.start - margin, 0), part.stop + margin) for part in inner)
+    y0, x0 = inner[0].start - rows.start, inner[1].start - cols.start
+    height, width = inner[0].stop - inner[0].start, inner[1].stop - inner[1].start
+    return (rows, cols), (slice(y0, y0 + height), slice(x0, x0 + width))
 
 
 def _per_block(positive: Mask, core: Window, tracer: Tracer) -> npt.NDArray[np.int32]:
