@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from thymusimg.measurements.population.profile import border_distance_um, density_profile, mean_profile, quantile_in
+from thymusimg.measurements.population.profile import (
+    border_distance_um,
+    density_profile,
+    mean_profile,
+    quantile_among,
+    quantile_in,
+)
 from thymusimg.measurements.population.spatial import lorenz_curve, weighted_gini
 
 
@@ -58,6 +64,20 @@ def test_quantiles_of_a_reference_among_itself_are_uniform() -> None:
     assert np.sort(ranks) == pytest.approx((np.arange(2001) + 0.5) / 2001)
     assert quantile_in([-9.0, 9.0, np.nan], values)[:2].tolist() == [0.0, 1.0]
     assert np.isnan(quantile_in([1.0], [np.nan])).all()
+
+
+def test_quantiles_with_ties_are_those_of_the_sorted_values() -> None:
+    values = np.random.default_rng(4).integers(-20, 20, (30, 40)) / 4
+    values[::7, ::3] = np.nan
+    values[1, 1] = np.inf
+    known = values[np.isfinite(values)]
+    for one, rank in zip(values.ravel(), quantile_among(values).ravel(), strict=True):
+        if np.isfinite(one):
+            assert rank == ((known < one).sum() + (known == one).sum() / 2) / known.size
+        else:
+            assert np.isnan(rank)
+    np.testing.assert_array_equal(quantile_among(values), quantile_in(values, values))
+    assert np.isnan(quantile_among([np.nan, np.nan])).all()
 
 
 def test_lorenz_encloses_the_gini() -> None:

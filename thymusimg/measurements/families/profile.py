@@ -9,7 +9,13 @@ import numpy as np
 
 from thymusimg.measurements.families.declare import declare
 from thymusimg.measurements.population.axis import section_axis
-from thymusimg.measurements.population.profile import border_distance_um, density_profile, mean_profile, quantile_in
+from thymusimg.measurements.population.profile import (
+    border_distance_um,
+    density_profile,
+    mean_profile,
+    quantile_among,
+    quantile_in,
+)
 from thymusimg.measurements.schema import Curve, WeightedMean
 from thymusimg.measurements.view import NO_CELLS, NO_PARENCHYMA, no_stain
 
@@ -214,7 +220,7 @@ def _along_axis(row: Row, view: SectionView, known: _Known, places: CellPlaces) 
     cell_cma[inside] = values["3"]
     _density(row, at, names[0], where, cell_cma, plane, view.settings.cma_bin, CUT_AWAY)
     cell_rank = quantile_in(cell_cma, plane[where])
-    plane[where] = quantile_in(plane[where], plane[where])
+    plane[where] = quantile_among(plane[where])
     _density(row, at, names[1], where, cell_rank, plane, FRACTION_BIN, CUT_AWAY)
     counted = cell_rank[inside & places.on(where)]
     row.put("cd45_cma3_quantile", float(counted.mean()) if counted.size else math.nan, NO_CELLS)

@@ -25,6 +25,7 @@ _RAMP_UM = 40.0  # the mask's edge is softened over this depth, for a sharp edge
 _MESHES_UM = 55.0
 _COARSE_UM = (73.4, 246.8)  # edges of bands
 _MIN_COEFFICIENTS = 8
+_HALF_BAND = 0.125  # octaves
 
 
 class Spectrum(NamedTuple):
@@ -134,17 +135,23 @@ def multitaper_spectrum(
         return undefined
     z = value / mean - 1
     sides = [fft.next_fast_len(n + n // 4, real=True) for n in z.shape]
-    total, energy = np.zeros((sides[0], sides[1] // 2 + 1)), 0.0
+    fy, fx = fft.fftfreq(sides[0], _BIN_UM), fft.rfftfreq(sides[1], _BIN_UM)
+    finest = 2**_HALF_BAND / middles.min() * (1 + 1e-9)
+    down_to, across_to = np.abs(fy) <= finest, fx <= finest  # the rest lies in no band
+    total, energy = np.zeros((np.count_nonzero(down_to), np.count_nonzero(across_to))), 0.0
     tapers = [_sine_tapers(n) for n in z.shape]
     for down in tapers[0]:
         for across in tapers[1]:
             weight = window * down[:, None] * across[None]
-            total += _power(weight * (z - _mean_under(z, weight**2)), sides)
-            energy += float((weight**2).sum())
-    fy, fx = fft.fftfreq(sides[0], _BIN_UM), fft.rfftfreq(sides[1], _BIN_UM)
+            squares = weight**2
+            transform = fft.rfft2(weight * (z - _mean_under(z, squares)), sides)[down_to][:, across_to]
+            total += transform.real**2 + transform.imag**2
+            energy += float(squares.sum())
+    twice = _mirrored(sides[1])[across_to]
+    fy, fx = fy[down_to], fx[across_to]
     total /= energy * (np.sinc(fy * _BIN_UM) ** 2)[:, None] * (np.sinc(fx * _BIN_UM) ** 2)[None]
     diameter = 2 * math.sqrt(float(binned.share.sum()) * _BIN_UM**2 / math.pi)
-    return Spectrum(middles, _circular(total * _BIN_UM**2, fy, fx, sides[1], middles, diameter / 2))
+    return Spectrum(middles, _circular(total * _BIN_UM**2, fy, fx, twice, middles, diameter / 2))
 
 
 def _soft(share: Values) -> Values:
@@ -163,26 +170,25 @@ def _mean_under(z: Values, weight: Values) -> float:
     return float((z * weight).sum()) / total if total > 0 else 0.0
 
 
-def _power(tapered: Values, sides: list[int]) -> Values:
-    transform = fft.rfft2(tapered, sides)
-    return np.asarray(transform.real**2 + transform.imag**2)
-
-
-def _circular(power: Values, fy: Values, fx: Values, width: int, middles: Values, longest_um: float) -> Values:
-    """Average over all directions in quarter-octave bands around the given wavelengths."""
-    frequency = np.hypot(fy[:, None], fx[None]).ravel()
-    # the half plane that a real transform leaves out mirrors every column but the first (and the last, if even)
-    twice = np.full(len(fx), 2.0)
+def _mirrored(width: int) -> Values:
+    """Return how often every column of a real transform counts: the half plane that it leaves out mirrors it."""
+    twice = np.full(width // 2 + 1, 2.0)
     twice[0] = 1.0
     if width % 2 == 0:
         twice[-1] = 1.0
+    return twice
+
+
+def _circular(power: Values, fy: Values, fx: Values, twice: Values, middles: Values, longest_um: float) -> Values:
+    """Average over all directions in quarter-octave bands around the given wavelengths."""
+    frequency = np.hypot(fy[:, None], fx[None]).ravel()
     weight = np.broadcast_to(twice, power.shape).ravel()
     octave = np.full(frequency.shape, np.nan)
     positive = frequency > 0
     octave[positive] = -np.log2(frequency[positive])
     order = np.argsort(middles, kind="stable")
     at = np.log2(middles[order])
-    low, high = at - 0.125, at + 0.125
+    low, high = at - _HALF_BAND, at + _HALF_BAND
     found = np.full(middles.shape, np.nan)
     for i, (first, last) in enumerate(zip(low, high, strict=True)):
         chosen = (octave > first) & (octave <= last)
