@@ -206,5 +206,5 @@ def test_tiles_and_threads_do_not_show(pixels, plain, compute):
 def test_the_correction_is_off_without_need(plain):
     correction = plain.prepared.correction
     assert isinstance(correction, Correction)
-    assert not correction.gain
+    assert not correction.gains
     assert replace(correction, notes=()).unmixing is None

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from thymusimg.channels.correct import Correction, estimate_correction, sample_gain
+from thymusimg.channels.correct import Correction, estimate_correction
+from thymusimg.channels.gain import Gain
 from thymusimg.channels.unmix import inverse_mixing
 from thymusimg.errors import SettingsError
 from thymusimg.section.model import Grid, Window
@@ -25,7 +26,7 @@ def test_without_vignetting_only_the_background_goes(make_lobe, make_section, ma
     lobe = make_lobe()
     survey = make_survey(make_section(lobe.stains))
     correction = estimate_correction(survey, lobe.tissue, BACKGROUND, CorrectionSettings())
-    assert correction.gain == {}
+    assert correction.gains == {}
     assert correction.unmixing is None
     for role, plane in correction.apply_coarse(survey.planes).items():
         np.testing.assert_array_equal(plane, survey.planes[role] - np.float32(100))
@@ -38,9 +39,10 @@ def test_the_gain_of_tiles_is_recovered(make_lobe, make_section, make_survey, pe
     lobe = make_lobe(light=light)
     survey = make_survey(make_section(lobe.stains))
     correction = estimate_correction(survey, lobe.tissue, BACKGROUND, CorrectionSettings())
-    assert "k8" in correction.gain
+    assert "k8" in correction.gains
     assert correction.periods == pytest.approx((period, period), rel=0.01)
-    ratio = correction.gain["k8"] / (light / light.mean())
+    gain = correction.gains["k8"]
+    ratio = np.outer(gain.rows, gain.columns) / (light / light.mean())
     before, after = np.std(light[lobe.tissue]) / light.mean(), np.std(ratio[lobe.tissue])
     assert after < 0.5 * before
     assert any("flattened" in note for note in correction.notes)
@@ -57,14 +59,14 @@ def test_illumination_can_be_switched_off(make_lobe, make_section, make_survey):
     lobe = make_lobe(light=vignette(768, 96, 0.2))
     survey = make_survey(make_section(lobe.stains))
     correction = estimate_correction(survey, lobe.tissue, BACKGROUND, CorrectionSettings(illumination="off"))
-    assert correction.gain == {}
+    assert correction.gains == {}
 
 
 @pytest.mark.parametrize("factor", [1, 2, 8])
 def test_tiles_never_show(factor):
     grid = Grid((101, 203), 2.0 / factor, factor)
     rng = np.random.default_rng(0)
-    gain = rng.uniform(0.5, 1.5, grid.shape).astype(np.float32)
+    gain = Gain(*(rng.uniform(0.5, 1.5, length).astype(np.float32) for length in grid.shape))
     correction = Correction(grid, {"k8": 10.0}, {"k8": gain}, None, ("k8",))
     raw = rng.integers(0, 4096, grid.slide_shape).astype(np.uint16)
     whole = correction.apply({"k8": raw}, Window(0, 101, 0, 203))["k8"]
@@ -73,21 +75,32 @@ def test_tiles_never_show(factor):
         np.testing.assert_array_equal(part, whole[window.slices])
 
 
-def test_a_linear_gain_is_sampled_exactly():
-    factor, shape = 4, (10, 12)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    gain = (1 + 0.02 * y + 0.03 * x).astype(np.float32)
-    window = Window(6, 30, 6, 40)
-    expected_y = (np.arange(6, 30) + 0.5) / factor - 0.5
-    expected_x = (np.arange(6, 40) + 0.5) / factor - 0.5
-    expected = 1 + 0.02 * expected_y[:, None] + 0.03 * expected_x[None, :]
-    np.testing.assert_allclose(sample_gain(gain, factor, window), expected, rtol=1e-6)
+def test_between_coarse_pixels_a_gain_is_linear_along_either_axis():
+    factor = 4
+    gain = Gain(*(1 + slope * np.arange(n, dtype=np.float32) for slope, n in ((0.02, 10), (0.03, 12))))
+    found = gain.sampled(factor, Window(6, 30, 6, 40))
+    np.testing.assert_allclose(found.rows, 1 + 0.02 * ((np.arange(6, 30) + 0.5) / factor - 0.5), rtol=1e-6)
+    np.testing.assert_allclose(found.columns, 1 + 0.03 * ((np.arange(6, 40) + 0.5) / factor - 0.5), rtol=1e-6)
+
+
+def test_beyond_the_middle_of_the_outermost_coarse_pixels_a_gain_is_theirs():
+    gain = Gain(np.float32([1, 2]), np.float32([3, 4]))
+    found = gain.sampled(4, Window(0, 8, 0, 8))
+    assert (found.rows[0], found.rows[-1], found.columns[0], found.columns[-1]) == (1, 2, 3, 4)
+
+
+def test_a_plane_that_light_alone_has_made_becomes_even():
+    gain = Gain(np.float32([0.8, 1.0, 1.25]), np.float32([0.5, 2.0]))
+    light = 100 * np.outer(gain.rows, gain.columns).astype(np.float32)
+    gain.flatten(light)
+    np.testing.assert_allclose(light, 100, rtol=1e-6)
 
 
 def test_an_input_is_never_changed():
     grid = Grid((8, 8), 2.0, 1)
     raw = np.full((8, 8), 50, np.float32)
-    Correction(grid, {"k8": 10.0}, {"k8": np.full((8, 8), 2, np.float32)}, None, ("k8",)).apply_coarse({"k8": raw})
+    gain = Gain(np.full(8, 2, np.float32), np.ones(8, np.float32))
+    Correction(grid, {"k8": 10.0}, {"k8": gain}, None, ("k8",)).apply_coarse({"k8": raw})
     assert np.all(raw == 50)
 
 
@@ -117,8 +130,8 @@ def test_a_section_of_next_to_no_tissue(make_lobe, make_section, make_survey):
     survey = make_survey(make_section(lobe.stains))
     tissue = np.zeros_like(lobe.tissue)
     tissue[40:44, 40:44] = True
-    assert estimate_correction(survey, tissue, BACKGROUND, CorrectionSettings()).gain == {}
-    assert estimate_correction(survey, tissue & False, BACKGROUND, CorrectionSettings()).gain == {}
+    assert estimate_correction(survey, tissue, BACKGROUND, CorrectionSettings()).gains == {}
+    assert estimate_correction(survey, tissue & False, BACKGROUND, CorrectionSettings()).gains == {}
 
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "thymus_wildtype"
@@ -135,5 +148,6 @@ def test_the_bands_of_a_real_section_are_found(make_section, make_survey):
     # tiles of 195.5 px high, shifted sideways from row to row: the rows repeat, the columns do not
     assert correction.periods[0] == pytest.approx(195.4, abs=1)
     assert correction.periods[1] is None
-    assert set(correction.gain) == {"k14", "k8"}
-    assert 0.05 < np.ptp(correction.gain["k8"]) < 0.3
+    assert set(correction.gains) == {"k14", "k8"}
+    assert 0.05 < np.ptp(correction.gains["k8"].rows) < 0.3
+    assert np.all(correction.gains["k8"].columns == 1)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from thymusimg.cells.model import CellMasks, Gate
 from thymusimg.channels.correct import Correction
+from thymusimg.channels.gain import Gain
 from thymusimg.compartments.model import Tissue
 from thymusimg.errors import UnreadableError
 from thymusimg.section.model import Grid
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 T = TypeVar("T")
-_CLASSES: dict[str, type] = {c.__name__: c for c in (CellMasks, Correction, Gate, Grid, Tissue)}
+_CLASSES: dict[str, type] = {c.__name__: c for c in (CellMasks, Correction, Gain, Gate, Grid, Tissue)}
 """What may stand in an archive beside numbers, words, arrays and tables."""
 _BLOCK = 1 << 26
 """Arrays are packed so many bytes at a time."""

@@ -14,6 +14,7 @@ from thymusimg.channels.vignetting import estimate_vignetting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from thymusimg.channels.gain import Gain
     from thymusimg.section.model import FloatPlane, Grid, Mask, Window
     from thymusimg.section.survey import Survey
     from thymusimg.settings import CorrectionSettings
@@ -28,7 +29,7 @@ class Correction:
     grid : Grid
     offset : mapping of str to float
         Background level of each role, in raw units.
-    gain : mapping of str to (Y, X) float32
+    gains : mapping of str to Gain
         Relative illumination on the coarse grid (mean 1 over a tile); only for roles that are flattened.
     unmixing : (R, R) float64, or None
         Inverse of the mixing matrix over ``roles`` in order; None is off.
@@ -41,7 +42,7 @@ class Correction:
 
     grid: Grid
     offset: Mapping[str, float]
-    gain: Mapping[str, FloatPlane]
+    gains: Mapping[str, Gain]
     unmixing: npt.NDArray[np.float64] | None
     roles: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class Correction:
 
     def apply_coarse(self, planes: Mapping[str, FloatPlane]) -> dict[str, FloatPlane]:
         """Correct planes of the coarse grid; returns new (Y, X) float32 planes."""
-        flat = {role: self._flatten(role, plane, self.gain.get(role)) for role, plane in planes.items()}
+        flat = {role: self._flatten(role, plane, self.gains.get(role)) for role, plane in planes.items()}
         return self._unmix(flat)
 
     def apply(self, pixels: Mapping[str, npt.NDArray[np.generic]], window: Window) -> dict[str, FloatPlane]:
@@ -68,18 +69,14 @@ class Correction:
         -------
         dict of str to (height, width) float32
         """
-        flat = {
-            role: self._flatten(role, raw, sample_gain(self.gain[role], self.grid.factor, window))
-            if role in self.gain
-            else self._flatten(role, raw, None)
-            for role, raw in pixels.items()
-        }
+        at = {role: gain.sampled(self.grid.factor, window) for role, gain in self.gains.items() if role in pixels}
+        flat = {role: self._flatten(role, raw, at.get(role)) for role, raw in pixels.items()}
         return self._unmix(flat)
 
-    def _flatten(self, role: str, raw: npt.NDArray[np.generic], gain: FloatPlane | None) -> FloatPlane:
+    def _flatten(self, role: str, raw: npt.NDArray[np.generic], gain: Gain | None) -> FloatPlane:
         flat: FloatPlane = np.subtract(raw, np.float32(self.offset.get(role, 0.0)), dtype=np.float32)
         if gain is not None:
-            flat /= gain
+            gain.flatten(flat)
         return flat
 
     def _unmix(self, flat: dict[str, FloatPlane]) -> dict[str, FloatPlane]:
@@ -124,42 +121,17 @@ def estimate_correction(
     roles = tuple(survey.planes)
     offset = {role: float(background.get(role, 0.0)) for role in roles}
     notes = [f"background subtracted: {', '.join(f'{role} {level:.6g}' for role, level in offset.items())}"]
-    gain: dict[str, FloatPlane] = {}
+    gains: Mapping[str, Gain] = {}
     periods: tuple[float | None, float | None] = (None, None)
     if settings.illumination == "off":
         notes.append("illumination: off by setting")
     else:
         vignetting = estimate_vignetting(survey, tissue_mask, offset, settings)
-        gain.update(vignetting.gain)
+        gains = vignetting.gains
         periods = vignetting.periods
         notes.extend(vignetting.notes)
     inverse = None
     if settings.unmixing is not None:
         inverse = inverse_mixing(settings.unmixing, roles)
         notes.append("unmixing: with the given matrix")
-    return Correction(survey.grid, offset, gain, inverse, roles, tuple(notes), periods)
-
-
-def sample_gain(gain: FloatPlane, factor: int, window: Window) -> FloatPlane:
-    """Sample a coarse gain bilinearly at the full-resolution pixels of ``window``.
-
-    Weights come from the pixel's absolute row and column, so that the windows of two tiles agree bit for bit.
-    """
-    if factor == 1:
-        return gain[window.slices]
-    rows, row_weight = _bilinear(window.y0, window.y1, factor, gain.shape[0])
-    columns, column_weight = _bilinear(window.x0, window.x1, factor, gain.shape[1])
-    band = gain[rows[0] : rows[-1] + 2]
-    right = np.minimum(columns + 1, gain.shape[1] - 1)
-    across = band[:, columns] + column_weight * (band[:, right] - band[:, columns])
-    upper = rows - rows[0]
-    lower = np.minimum(upper + 1, band.shape[0] - 1)
-    sampled: FloatPlane = across[upper] + row_weight[:, None] * (across[lower] - across[upper])
-    return sampled
-
-
-def _bilinear(start: int, stop: int, factor: int, size: int) -> tuple[npt.NDArray[np.intp], FloatPlane]:
-    place = (np.arange(start, stop, dtype=np.float64) + 0.5) / factor - 0.5
-    place = np.clip(place, 0, size - 1)
-    lower = np.floor(place)
-    return lower.astype(np.intp), (place - lower).astype(np.float32)
+    return Correction(survey.grid, offset, gains, inverse, roles, tuple(notes), periods)

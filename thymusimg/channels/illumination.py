@@ -36,7 +36,7 @@ def check_tiles(evidence: Evidence, role: str) -> list[Check]:
     spread = math.sqrt(sum(float(np.mean(f.pattern**2)) + f.doubt**2 for f in found))
     step = max(seam_step(f.pattern) for f in found)
     where = " and ".join(("rows", "columns")[axis] for axis in axes)
-    done = f"{where}, {'after flattening' if role in evidence.correction.gain else 'not flattened'}"
+    done = f"{where}, {'after flattening' if role in evidence.correction.gains else 'not flattened'}"
     settings = evidence.settings
     return [
         Check(

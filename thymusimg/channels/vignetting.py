@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from thymusimg.channels.fold import BINS, find_period, fold, half_doubt, template, without_trend
+from thymusimg.channels.gain import Gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +39,13 @@ class Vignetting:
 
     Attributes
     ----------
-    gain : mapping of str to (Y, X) float32
+    gains : mapping of str to Gain
     notes : tuple of str
     periods : (float or None, float or None)
         Height and width of a tile in coarse pixels.
     """
 
-    gain: Mapping[str, FloatPlane] = field(default_factory=dict)
+    gains: Mapping[str, Gain] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     periods: Periods = (None, None)
 
@@ -100,9 +101,9 @@ def estimate_vignetting(
     periods, notes = find_tiles(signal, inside, survey.grid.factor, settings)
     if periods == (None, None):
         return Vignetting(notes=(*notes, "illumination: off, no pattern repeats at a tile period"))
-    gain: dict[str, FloatPlane] = {}
+    gains: dict[str, Gain] = {}
     for role, plane in signal.items():
-        profiles = []
+        along: list[Vector | None] = [None, None]
         for axis, period in enumerate(periods):
             if period is None:
                 continue
@@ -113,10 +114,10 @@ def estimate_vignetting(
                 f"{100 * found.certainty:.0f} % of it beyond chance: {'flattened' if used else 'left'}"
             )
             if used:
-                profiles.append((axis, _along(found.pattern, period, survey.grid.shape[axis])))
-        if profiles:
-            gain[role] = _outer(profiles, survey.grid.shape)
-    return Vignetting(gain, tuple(notes), periods)
+                along[axis] = _along(found.pattern, period, survey.grid.shape[axis])
+        if any(profile is not None for profile in along):
+            gains[role] = _gain(along, survey.grid.shape)
+    return Vignetting(gains, tuple(notes), periods)
 
 
 def find_tiles(
@@ -232,8 +233,10 @@ def _along(pattern: Vector, period: float, size: int) -> Vector:
     return 1 + np.interp(place, np.arange(BINS), pattern, period=BINS)
 
 
-def _outer(profiles: list[tuple[int, Vector]], shape: tuple[int, int]) -> FloatPlane:
-    gain = np.ones(shape, np.float32)
-    for axis, profile in profiles:
-        gain *= (profile[:, None] if axis == 0 else profile[None, :]).astype(np.float32)
-    return gain
+def _gain(along: list[Vector | None], shape: tuple[int, int]) -> Gain:
+    """Return the gain along both axes; 1 along one that is left as it is."""
+    rows, columns = (
+        np.ones(size, np.float32) if profile is None else profile.astype(np.float32)
+        for profile, size in zip(along, shape, strict=True)
+    )
+    return Gain(rows, columns)

@@ -181,12 +181,16 @@ def _along_distances(row: Row, view: SectionView, known: _Known, cells: Cells, p
     at, no_junction = (compartments.grid, places), _no_junction(view)
     no_depth = CUT_AWAY if np.isfinite(depth).any() else NO_CAPSULE
     _density(
-        row, at, "cd45_profile_cmj", known.junction, cell_distance, distance, settings.distance_bin_um, no_junction
-    )
-    _density(row, at, "cd45_profile_depth", known.capsule, cell_depth, depth, settings.depth_bin_um, no_depth)
+        row, at, "cd45_profile_cmj", known.junction, cell_distance, distance[known.junction],
+        settings.distance_bin_um, no_junction,
+    )  # fmt: skip
+    _density(
+        row, at, "cd45_profile_depth", known.capsule, cell_depth, depth[known.capsule], settings.depth_bin_um,
+        no_depth,
+    )  # fmt: skip
     outer = known.junction & known.capsule & view.cortex
     with np.errstate(invalid="ignore", divide="ignore"):
-        fraction = depth / (depth + np.abs(distance))
+        fraction = depth[outer] / (depth[outer] + np.abs(distance[outer]))
         cell_fraction = cell_depth / (cell_depth + np.abs(cell_distance))
     # a cell's own distance may lie a hair beyond the junction; it stays in the outermost bin
     cell_fraction = np.clip(cell_fraction, 0, np.nextafter(1, 0))
@@ -214,14 +218,12 @@ def _along_axis(row: Row, view: SectionView, known: _Known, places: CellPlaces) 
         for name in names:
             row.no_curve(name, why)
         return
-    plane = np.full(where.shape, np.nan)
-    plane[where] = axis.grid.at(axis.cma3, *np.nonzero(where))
+    cma = axis.grid.over(axis.cma3, where)
     cell_cma = np.full(len(inside), np.nan)
     cell_cma[inside] = values["3"]
-    _density(row, at, names[0], where, cell_cma, plane, view.settings.cma_bin, CUT_AWAY)
-    cell_rank = quantile_in(cell_cma, plane[where])
-    plane[where] = quantile_among(plane[where])
-    _density(row, at, names[1], where, cell_rank, plane, FRACTION_BIN, CUT_AWAY)
+    _density(row, at, names[0], where, cell_cma, cma, view.settings.cma_bin, CUT_AWAY)
+    cell_rank = quantile_in(cell_cma, cma)
+    _density(row, at, names[1], where, cell_rank, quantile_among(cma), FRACTION_BIN, CUT_AWAY)
     counted = cell_rank[inside & places.on(where)]
     row.put("cd45_cma3_quantile", float(counted.mean()) if counted.size else math.nan, NO_CELLS)
 
@@ -232,17 +234,17 @@ def _density(
     name: str,
     where: Mask,
     at_cell: npt.NDArray[np.float64],
-    plane: npt.NDArray[np.floating],
+    at_pixel: npt.NDArray[np.floating],
     width: float,
     why: str,
 ) -> None:
-    """Write the cells per tissue area of a part of the parenchyma along a coordinate."""
+    """Write the cells per tissue area of a part of the parenchyma along a coordinate, given at cells and pixels."""
     grid, places = grid_and_places
     if not where.any():
         row.no_curve(name, why)
         return
     which = places.parenchyma & places.on(where)
-    found = density_profile(at_cell[which], plane[where], grid.pixel_area_mm2, width)
+    found = density_profile(at_cell[which], at_pixel, grid.pixel_area_mm2, width)
     row.curve(name, found.x, found.density, low=found.density_low, high=found.density_high, weight=found.area_mm2)
 
 

@@ -11,7 +11,7 @@ from thymusimg.measurements.families.declare import BY_PARENCHYMA, SECTION, decl
 from thymusimg.measurements.schema import Ratio
 from thymusimg.measurements.smoothing import smooth_to
 from thymusimg.measurements.stains.autocorrelation import autocorrelation_lengths_um
-from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.binned import lay_bins
 from thymusimg.measurements.stains.manders import colocalise, costes_thresholds
 from thymusimg.measurements.stains.scramble import ScrambleNull, scramble_null
 from thymusimg.measurements.view import NO_PARENCHYMA, no_stain
@@ -163,11 +163,10 @@ def measure(row: Row, view: SectionView) -> None:
     values = (found.double_positive_fraction, found.both_mm2, found.either_mm2)
     row.put_all(dict(zip(names, values, strict=True)), "neither K8 nor K14 is above background in the parenchyma")
     row.put("double_positive_share", found.both_mm2 / view.whole_mm2)
-    smooth = [smooth_to(plane, sigma, view.pixel_um) for plane in (k8, k14)]
     # on bins of one size, so that neither the pixels nor what is drawn at random depend on the scanner
-    binned = bin_planes(smooth, view.parenchyma, _BIN_UM, view.pixel_um)
-    planes = [plane.astype(np.float32) for plane in binned.planes]
-    _colocalisation(row, view.settings, planes, binned.share >= 0.5, found)
+    bins = lay_bins(view.parenchyma, _BIN_UM, view.pixel_um)
+    planes = [bins.mean(smooth_to(plane, sigma, view.pixel_um)).astype(np.float32) for plane in (k8, k14)]
+    _colocalisation(row, view.settings, planes, bins.share() >= 0.5, found)
 
 
 def _colocalisation(

@@ -231,8 +231,8 @@ def lacunarity(
     >>> found.value.round(6).tolist()
     [2.0, 1.0]
     """
-    mass = _integral(np.where(inside, positive, np.float32(0)).astype(np.float64))
-    area = _integral(inside.astype(np.float64))
+    mass = _integral(np.where(inside, positive, np.float32(0)), np.float64)
+    area = _integral(inside, np.int32)
     values, weights = [], []
     for side in sides_um:
         n = max(1, round(side / pixel_um))
@@ -240,16 +240,40 @@ def lacunarity(
             values.append(math.nan)
             weights.append(0.0)
             continue
-        held = _boxes(mass, n)[_boxes(area, n) > n * n - 0.5]
+        held = _held(mass, area, n)
         mean = float(held.mean()) if held.size else 0.0
-        values.append(float((held**2).mean()) / mean**2 if mean > 0 else math.nan)
         weights.append(held.size * pixel_um**2 * 1e-6)
+        values.append(float(np.square(held, out=held).mean()) / mean**2 if mean > 0 else math.nan)
     return Lacunarity(np.asarray(sides_um, np.float64), np.array(values), np.array(weights))
 
 
-def _integral(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.pad(plane.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+def _integral(plane: Mask | FloatPlane, dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+    """Return the sum of everything above and to the left of every corner of a pixel."""
+    sums = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1), dtype)
+    _sum_up(plane, sums)
+    return sums
 
 
-def _boxes(integral: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    return integral[n:, n:] - integral[:-n, n:] - integral[n:, :-n] + integral[:-n, :-n]
+@numba.njit(cache=True, nogil=True)
+def _sum_up(plane, sums):  # type: ignore[no-untyped-def]  # compiled
+    # down every column first, then along the rows
+    column = np.zeros(plane.shape[1], sums.dtype)
+    for y in range(plane.shape[0]):
+        row = sums[y + 1]
+        for x in range(plane.shape[1]):
+            column[x] += plane[y, x]
+            row[x + 1] = row[x] + column[x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _held(mass, area, n):  # type: ignore[no-untyped-def]  # compiled
+    """Return what every box of n × n pixels holds that lies in the mask as a whole, row by row."""
+    height, width = mass.shape[0] - n, mass.shape[1] - n
+    held = np.empty(height * width)
+    found = 0
+    for y in range(height):
+        above, below, first, last = mass[y], mass[y + n], area[y], area[y + n]
+        for x in range(width):
+            held[found] = below[x + n] - above[x + n] - below[x] + above[x]
+            found += last[x + n] - first[x + n] - last[x] + first[x] == n * n
+    return held[:found]

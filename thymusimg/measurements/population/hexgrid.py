@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float64]
 
+_ROWS = 256
+
 
 @dataclass(frozen=True)
 class HexGrid:
@@ -109,6 +111,16 @@ class HexGrid:
             values, np.ascontiguousarray(across), np.ascontiguousarray(along), self.row_um, self.spacing_um
         )
         return out
+
+    def over(self, values: Values, mask: Mask) -> Values:
+        """Return the value of the grid point nearest to every pixel of a mask, row by row; see :meth:`at`."""
+        found = np.empty(np.count_nonzero(mask))
+        filled = 0
+        for start in range(0, len(mask), _ROWS):  # the places themselves would take as much memory as many planes
+            y, x = np.nonzero(mask[start : start + _ROWS])
+            found[filled : filled + len(y)] = self.at(values, y + start, x)
+            filled += len(y)
+        return found
 
 
 def lay_hex_grid(mask: Mask, pixel_um: float, spacing_um: float, *ties: Mask) -> HexGrid:

@@ -115,9 +115,11 @@ def _bins(pixel_x: npt.ArrayLike, width: float) -> tuple[npt.NDArray[np.int64], 
     pixels = pixels[np.isfinite(pixels)]
     if not pixels.size:
         return np.zeros(0, np.int64), 0, 0
-    bins = np.floor(pixels / width).astype(np.int64)
+    pixels /= width
+    bins = np.floor(pixels, out=pixels).astype(np.int64)
     first = int(bins.min())
-    return bins - first, first, pixels.size
+    bins -= first
+    return bins, first, pixels.size
 
 
 def quantile_in(values: npt.ArrayLike, reference: npt.ArrayLike) -> Values:

@@ -6,15 +6,20 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
 from thymusimg.measurements.smoothing import depth_px
-from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.binned import lay_bins
 from thymusimg.measurements.tiling import lay_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thymusimg.measurements.stains.binned import Bins
+    from thymusimg.measurements.tiling import Tiles
     from thymusimg.section.model import FloatPlane, Mask
 
 Values = npt.NDArray[np.float64]
@@ -29,6 +34,7 @@ _FLOOR_SIDE = 512  # bins
 _FLOOR_DRAWS = 2
 _FLOOR_PAD = 12
 _MIN_AREA_UM2 = 10_000.0
+_ROWS = 256  # worked on at a time, where what lies between would take as much memory as many planes
 
 
 class Anisotropy(NamedTuple):
@@ -96,25 +102,52 @@ def measure_anisotropy(
     """
     if not compartment.any():
         return _UNDEFINED
-    planes = [plane, *_directions(plane if depth_um is None else depth_um, pixel_um)]
-    binned = bin_planes(planes, compartment, _BIN_UM, pixel_um)
-    inside = binned.share >= 0.5
-    stain, cosine, sine = (np.where(inside, v, 0).astype(np.float32) for v in binned.planes)
-    texture = _texture(stain, inside)
+    bins = lay_bins(compartment, _BIN_UM, pixel_um)
+    inside = bins.share() >= 0.5
+    texture = _texture(_inside(bins, plane, inside), inside)
     core = depth_px(inside) > _EDGE_UM / _BIN_UM
     if texture is None or np.count_nonzero(core) * _BIN_UM**2 < _MIN_AREA_UM2:
         return _UNDEFINED
-    xx, yy, xy = (np.where(core, v, np.float32(0)) for v in _gradient_products(texture, cv2.BORDER_CONSTANT))
     tiles = lay_tiles(core, _TENSOR_UM / _BIN_UM)
-    above, below = _coherence(*(tiles.sum(v) for v in (xx, yy, xy)))
+    directions = None
+    if depth_um is not None:
+        directions = [_inside(bins, v, inside) for v in _directions(depth_um, pixel_um)]
+    above, below, radial = _aligned(texture, core, tiles, directions)
+    del directions
     if not below > 0:
         return _UNDEFINED
     raw, floor = above / below, _noise_floor(texture, tiles.area, seed)
-    known = core & ((cosine != 0) | (sine != 0))
-    energy = float((xx + yy)[known].sum(dtype=np.float64)) if depth_um is not None else 0.0
-    across = float(((xx - yy)[known] * cosine[known] + 2 * (xy * sine)[known]).sum(dtype=np.float64))
-    radial = -across / energy if energy > 0 else math.nan
     return Anisotropy((raw - floor) / (1 - floor), raw, floor, radial)
+
+
+def _inside(bins: Bins, plane: FloatPlane, inside: Mask) -> FloatPlane:
+    """Return a plane on bins; 0 beside the mask."""
+    found = bins.mean(plane).astype(np.float32)
+    found[~inside] = 0
+    return found
+
+
+def _aligned(
+    texture: FloatPlane, core: Mask, tiles: Tiles, directions: Sequence[FloatPlane] | None
+) -> tuple[float, float, float]:
+    """Return Σ(λ₁ − λ₂), Σ(λ₁ + λ₂) and the alignment with given directions, cos 2φ and sin 2φ (0: not known)."""
+    products = _gradient_products(texture, cv2.BORDER_CONSTANT)
+    for product in products:
+        product[~core] = 0
+    above, below = _coherence(*(tiles.sum(v) for v in products))
+    return above, below, math.nan if directions is None else _along(products, core, *directions)
+
+
+def _along(products: Sequence[FloatPlane], core: Mask, cosine: FloatPlane, sine: FloatPlane) -> float:
+    known = core & ((cosine != 0) | (sine != 0))
+    xx, yy, xy = (v[known] for v in products)
+    energy = float((xx + yy).sum(dtype=np.float64))
+    xx -= yy
+    xx *= cosine[known]
+    xy *= sine[known]
+    xy *= 2
+    xx += xy
+    return -float(xx.sum(dtype=np.float64)) / energy if energy > 0 else math.nan
 
 
 def _directions(depth_um: FloatPlane, pixel_um: float) -> tuple[FloatPlane, FloatPlane]:
@@ -122,13 +155,18 @@ def _directions(depth_um: FloatPlane, pixel_um: float) -> tuple[FloatPlane, Floa
     known = np.isfinite(depth_um)
     filled = np.where(known, depth_um, np.float32(0))
     smooth = _smooth(filled, GRADIENT_SIGMA_UM / pixel_um, cv2.BORDER_REPLICATE)
+    del filled
     dx, dy = (cv2.Scharr(smooth, cv2.CV_32F, a, 1 - a, borderType=cv2.BORDER_REPLICATE) for a in (1, 0))
-    size = dx * dx + dy * dy
     # the edge of what is known is no direction
     around = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=math.ceil(16 / pixel_um))
-    used = (around > 0) & (size > 0)
-    one = np.where(used, size, np.float32(1))
-    return np.where(used, (dx * dx - dy * dy) / one, 0), np.where(used, 2 * dx * dy / one, 0)
+    for start in range(0, len(dx), _ROWS):  # in place, some rows at a time
+        rows = slice(start, start + _ROWS)
+        x, y = dx[rows], dy[rows]
+        size = x * x + y * y
+        used = (around[rows] > 0) & (size > 0)
+        size[~used] = 1
+        dx[rows], dy[rows] = np.where(used, (x * x - y * y) / size, 0), np.where(used, 2 * x * y / size, 0)
+    return dx, dy
 
 
 def _texture(plane: FloatPlane, inside: Mask) -> FloatPlane | None:
@@ -200,16 +238,28 @@ def _isotropic_power(texture: FloatPlane) -> Values:
     """Return the texture's power by frequency only, on the half plane of the floor's transform."""
     sides = [fft.next_fast_len(n, real=True) for n in texture.shape]
     transform = fft.rfft2(texture, sides)
-    power = transform.real**2 + transform.imag**2
     step = 1 / min(*sides, _FLOOR_SIDE)
-    radius = np.hypot(fft.fftfreq(sides[0])[:, None], fft.rfftfreq(sides[1])[None])
-    ring = np.rint(radius / step).astype(np.intp).ravel()
+    down, across = fft.fftfreq(sides[0])[:, None], fft.rfftfreq(sides[1])[None]
     # the half plane that is left out mirrors every column but the first (and the last, if even)
-    times = np.full(transform.shape, 2.0)
-    times[:, 0] = 1.0
-    times[:, -1] = 1.0 if sides[1] % 2 == 0 else 2.0
-    count = np.bincount(ring, times.ravel())
-    profile = np.bincount(ring, (power * times).ravel()) / np.maximum(count, 1)
+    times = np.full(transform.shape[1], 2.0)
+    times[0] = 1.0
+    times[-1] = 1.0 if sides[1] % 2 == 0 else 2.0
+    count, total = np.zeros((2, math.ceil(1 / step) + 1))
+    for start in range(0, len(down), _ROWS):
+        rows = slice(start, start + _ROWS)
+        ring = np.rint(np.hypot(down[rows], across) / step).astype(np.intp)
+        _add_rings(transform[rows], ring, times, count, total)
+    profile = total / np.maximum(count, 1)
     wanted = np.hypot(fft.fftfreq(_FLOOR_SIDE)[:, None], fft.rfftfreq(_FLOOR_SIDE)[None])
     known = np.flatnonzero(count)
     return np.asarray(np.interp(wanted / step, known, profile[known]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_rings(transform, ring, times, count, total):  # type: ignore[no-untyped-def]  # compiled
+    """Add how many coefficients lie in every ring, and their power."""
+    for y in range(ring.shape[0]):
+        for x in range(ring.shape[1]):
+            real, imag = transform[y, x].real, transform[y, x].imag
+            count[ring[y, x]] += times[x]
+            total[ring[y, x]] += (real * real + imag * imag) * times[x]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.binned import lay_bins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,12 +59,15 @@ def autocorrelation_length_um(plane: FloatPlane, mask: Mask, pixel_um: float) ->
 
 def autocorrelation_lengths_um(planes: Sequence[FloatPlane], mask: Mask, pixel_um: float) -> tuple[float, ...]:
     """Return :func:`autocorrelation_length_um` of several planes in one non-empty mask, whose pairs count once."""
-    binned = bin_planes(planes, mask, _BIN_UM, pixel_um)
-    weight = binned.share
+    bins = lay_bins(mask, _BIN_UM, pixel_um)
+    weight = bins.share()
     rings = min(weight.shape) + 1
     total_weight = weight.sum()
-    means = [float((plane * weight).sum() / total_weight) for plane in binned.planes]
-    fields = [(plane - mean) * weight for plane, mean in zip(binned.planes, means, strict=True)]
+    fields = [bins.mean(plane) for plane in planes]
+    means = [float((field * weight).sum() / total_weight) for field in fields]
+    for field, mean in zip(fields, means, strict=True):
+        field -= mean
+        field *= weight
     lengths = [math.nan] * len(fields)
     left, reach = list(range(len(fields))), min(_FIRST_REACH, rings)
     while left:

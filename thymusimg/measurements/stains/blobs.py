@@ -53,19 +53,22 @@ def find_blobs(plane: FloatPlane, parenchyma: Mask, threshold: float, pixel_um: 
     window = np.zeros_like(parenchyma)
     window[bounding_box(parenchyma)] = True
     tiles = lay_tiles(window, _BIN_UM / pixel_um)
-    smooth = smooth_to((tiles.sum(plane) / tiles.side_px**2).astype(np.float32), BLOB_SIGMA_UM, _BIN_UM)
+    level = tiles.sum(plane)
+    level /= tiles.side_px**2
+    smooth = smooth_to(level.astype(np.float32), BLOB_SIGMA_UM, _BIN_UM)
+    del level
     reach = math.floor(BLOB_SPACING_UM / _BIN_UM)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = (np.hypot(y, x) * _BIN_UM <= BLOB_SPACING_UM).astype(np.uint8)
-    inside = tiles.sum(parenchyma) >= 0.5 * tiles.side_px**2
-    peak = (smooth >= cv2.dilate(smooth, disc)) & (smooth > threshold) & inside
+    peak = (smooth >= cv2.dilate(smooth, disc)) & (smooth > threshold)
+    peak &= tiles.sum(parenchyma) >= 0.5 * tiles.side_px**2
     at = np.argwhere(peak)
-    around = np.pad(smooth, 1, mode="edge").astype(np.float64)
+    around = np.pad(smooth, 1, mode="edge")
     found = at.astype(np.float64)
     curved = np.ones(len(at), bool)
     for axis in (0, 1):
         step = np.eye(2, dtype=np.intp)[axis]
-        before, here, after = (around[tuple((at + 1 + d * step).T)] for d in (-1, 0, 1))
+        before, here, after = (around[tuple((at + 1 + d * step).T)].astype(np.float64) for d in (-1, 0, 1))
         bend = before - 2 * here + after
         curved &= bend < -_LEAST_BEND * np.abs(here)
         moved = np.divide(before - after, 2 * bend, out=np.zeros(len(at)), where=bend < 0)

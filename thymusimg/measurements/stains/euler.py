@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thymusimg.measurements.smoothing import bounding_box, distance_px
-from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.binned import lay_bins
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -146,15 +146,16 @@ def density_euler_curve(
     undefined = np.full(wanted.shape, np.nan)
     if not parenchyma.any():
         return undefined
-    binned = bin_planes([plane], parenchyma, _BIN_UM, pixel_um)
-    inside = binned.share >= 0.5
+    bins = lay_bins(parenchyma, _BIN_UM, pixel_um)
+    share = bins.share()
+    inside = share >= 0.5
     if not inside.any():
         return undefined
     sigma = math.sqrt(max(sigma_um**2 - _BIN_UM**2 / 12, 0)) / _BIN_UM
     size = 2 * int(4 * sigma + 0.5) + 1
     above, below = (
         np.asarray(cv2.GaussianBlur(v, (size, size), sigma, borderType=cv2.BORDER_CONSTANT), np.float64)
-        for v in (binned.planes[0] * binned.share, binned.share)
+        for v in (bins.mean(plane) * share, share)
     )
     density = np.where(inside, above / np.where(inside, below, 1), -np.inf)
     low, high = (float(q) for q in np.quantile(density[inside], _PLATEAUX))

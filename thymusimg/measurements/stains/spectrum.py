@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import fft
 
 from thymusimg.measurements.smoothing import depth_px
-from thymusimg.measurements.stains.binned import bin_planes
+from thymusimg.measurements.stains.binned import lay_bins
 
 if TYPE_CHECKING:
     from thymusimg.section.model import FloatPlane, Mask
@@ -127,13 +127,14 @@ def multitaper_spectrum(
     undefined = Spectrum(middles, np.full(middles.shape, np.nan))
     if not mask.any():
         return undefined
-    binned = bin_planes([plane], mask, _BIN_UM, pixel_um)
-    window = _soft(binned.share)
-    value = binned.planes[0]
-    mean = float((value * window).sum() / window.sum()) if window.any() else 0.0
+    bins = lay_bins(mask, _BIN_UM, pixel_um)
+    window = _soft(bins.share())
+    z = bins.mean(plane)
+    mean = float((z * window).sum() / window.sum()) if window.any() else 0.0
     if not mean > 0:
         return undefined
-    z = value / mean - 1
+    z /= mean
+    z -= 1
     sides = [fft.next_fast_len(n + n // 4, real=True) for n in z.shape]
     fy, fx = fft.fftfreq(sides[0], _BIN_UM), fft.rfftfreq(sides[1], _BIN_UM)
     finest = 2**_HALF_BAND / middles.min() * (1 + 1e-9)
@@ -142,15 +143,16 @@ def multitaper_spectrum(
     tapers = [_sine_tapers(n) for n in z.shape]
     for down in tapers[0]:
         for across in tapers[1]:
-            weight = window * down[:, None] * across[None]
-            squares = weight**2
-            transform = fft.rfft2(weight * (z - _mean_under(z, squares)), sides)[down_to][:, across_to]
+            tapered, used = _tapered(z, window * down[:, None] * across[None])
+            # along either axis in turn, and across only what is wanted: that is all of rfft2 that is looked at
+            columns = fft.rfft(tapered, sides[1], axis=1)[:, across_to]
+            transform = fft.fft(columns, sides[0], axis=0)[down_to]
             total += transform.real**2 + transform.imag**2
-            energy += float(squares.sum())
+            energy += used
     twice = _mirrored(sides[1])[across_to]
     fy, fx = fy[down_to], fx[across_to]
     total /= energy * (np.sinc(fy * _BIN_UM) ** 2)[:, None] * (np.sinc(fx * _BIN_UM) ** 2)[None]
-    diameter = 2 * math.sqrt(float(binned.share.sum()) * _BIN_UM**2 / math.pi)
+    diameter = 2 * math.sqrt(float(bins.share().sum()) * _BIN_UM**2 / math.pi)
     return Spectrum(middles, _circular(total * _BIN_UM**2, fy, fx, twice, middles, diameter / 2))
 
 
@@ -165,9 +167,13 @@ def _sine_tapers(length: int) -> list[Values]:
     return [np.sin(math.pi * k * place) for k in range(1, _TAPERS + 1)]
 
 
-def _mean_under(z: Values, weight: Values) -> float:
-    total = float(weight.sum())
-    return float((z * weight).sum()) / total if total > 0 else 0.0
+def _tapered(z: Values, weight: Values) -> tuple[Values, float]:
+    """Turn a window into (plane − its mean under the window's square) · window; return it and Σ of the square."""
+    squares = weight**2
+    energy = float(squares.sum())
+    mean = float(np.multiply(z, squares, out=squares).sum()) / energy if energy > 0 else 0.0
+    weight *= np.subtract(z, mean, out=squares)
+    return weight, energy
 
 
 def _mirrored(width: int) -> Values:
