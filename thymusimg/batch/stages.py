@@ -142,6 +142,12 @@ class HalfWay:
         self._keys = {name: keys[name] for name in BEFORE_CELLS}
         self._file = cache / FOLDER / f"{result_key(self._keys.values(), {})[:32]}.zip"
 
+    @staticmethod
+    def any_in(cache: Path) -> bool:
+        """Say whether any section waits: if none does, no section's hash need be waited for."""
+        folder = cache / FOLDER
+        return folder.is_dir() and any(folder.iterdir())
+
     def load(self) -> Kept | None:
         """Return what is kept, or None."""
         return Kept(self._keys, self._file) if self._file.is_file() else None

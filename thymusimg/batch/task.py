@@ -107,7 +107,7 @@ class _Work:
 
     def do(self, pool: ThreadPoolExecutor) -> tuple[Outcome, BundleContent]:
         job, progress, corrections = self.job, self.progress, self.corrections
-        prepared, reused = self._prepare()
+        prepared, reused, saving = self._prepare(pool)
         kept = None if job.restart else self.kept
         found = None if corrections else found_again(prepared, kept, self.keys.stages)
         corrected = count_corrected(
@@ -120,6 +120,8 @@ class _Work:
         else:
             result = as_result(corrected.counted, known)
         progress("writing", 0.0)
+        if saving is not None:
+            saving.result()
         inputs = self.hashing.result()
         content = bundle_content(
             result, drawing.result(), key=self.keys.result, inputs=inputs, opened=opened_as(job.row)
@@ -131,19 +133,20 @@ class _Work:
         status = "edited" if corrections else "measured"
         return Outcome(job.row.section_id, status, inputs, result.seconds, reused=frozenset(done)), content
 
-    def _prepare(self) -> tuple[Prepared, frozenset[str]]:
-        """Prepare the section, or take it from where it waits."""
+    def _prepare(self, pool: ThreadPoolExecutor) -> tuple[Prepared, frozenset[str], Future[None] | None]:
+        """Prepare the section, or take it from where it waits; where it must wait, it is put there meanwhile."""
         job, kept = self.job, None if self.job.restart else self.kept
         waits = prod(self.section.shape) >= KEPT_FROM_PX
-        if kept is None and not job.restart and (waits or job.row.subject.negative_control):
+        may_wait = not job.restart and (waits or job.row.subject.negative_control)
+        if kept is None and may_wait and HalfWay.any_in(self.cache):
             kept = self.half_way.load()
         stages = self.keys.stages if kept is not None else {}
         prepared, reused = prepare_again(
             self.section, job.settings, kept, stages, progress=self.progress, cache=self.cache
         )
         if waits and "compartments" not in reused:
-            self.half_way.save(prepared)
-        return prepared, reused
+            return prepared, reused, pool.submit(self.half_way.save, prepared)
+        return prepared, reused, None
 
 
 def _saved_meanwhile(path: Path, corrections: Corrections | None) -> bool:
